@@ -1,0 +1,1 @@
+//! Delta-state CRDTs and their sync machine: embeds alone, any transport.

@@ -1,0 +1,2 @@
+//! The `horde` command.
+fn main() {}

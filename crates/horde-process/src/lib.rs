@@ -1,0 +1,1 @@
+//! Processes on tokio: typed messages, links, monitors, exit reasons, local supervision.

@@ -1,0 +1,1 @@
+//! Process names across the cluster.

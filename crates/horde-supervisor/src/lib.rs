@@ -1,0 +1,1 @@
+//! Supervised children across the cluster.

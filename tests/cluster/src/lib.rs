@@ -1,0 +1,1 @@
+//! Real OS processes over loopback QUIC.

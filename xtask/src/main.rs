@@ -1,0 +1,2 @@
+//! One tool, one gate.
+fn main() {}
