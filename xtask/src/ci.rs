@@ -1,0 +1,57 @@
+//! `ci`: all that must hold before a change goes in. It changes nothing but what is below `target/`.
+//!
+//! What fails fast comes first and the tests come last. All steps run even if one fails, so that one round shows
+//! everything.
+
+mod steps;
+
+use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+use steps::STEPS;
+
+/// Which steps to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Run these steps alone, by name, in the order of the gate.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+/// What became of one step.
+struct Outcome {
+    name: &'static str,
+    took: Duration,
+    ok: bool,
+}
+
+/// Runs the steps, prints each with its time, then `ci: ok`. An error names the steps that failed.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(unknown) = args.only.iter().find(|name| STEPS.iter().all(|(step, _)| step != name)) {
+        let names: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
+        bail!("there is no step `{unknown}`; the steps are {}", names.join(", "));
+    }
+    let chosen =
+        STEPS.iter().filter(|(name, _)| args.only.is_empty() || args.only.iter().any(|only| only == name));
+    let outcomes: Vec<Outcome> = chosen.map(|(name, step)| run_step(name, *step)).collect();
+    let total: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
+    println!("\n{} steps in {:.1} s", outcomes.len(), total.as_secs_f64());
+    let failed: Vec<&str> =
+        outcomes.iter().filter(|outcome| !outcome.ok).map(|outcome| outcome.name).collect();
+    if !failed.is_empty() {
+        bail!("ci: failed: {}", failed.join(", "));
+    }
+    println!("ci: ok");
+    Ok(())
+}
+
+fn run_step(name: &'static str, step: fn() -> Result<()>) -> Outcome {
+    println!("\n== {name}");
+    let begun = Instant::now();
+    let result = step();
+    let (took, ok) = (begun.elapsed(), result.is_ok());
+    if let Err(error) = result {
+        println!("{error:#}");
+    }
+    println!("== {name}: {} ({:.1} s)", if ok { "ok" } else { "FAILED" }, took.as_secs_f64());
+    Outcome { name, took, ok }
+}

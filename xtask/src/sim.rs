@@ -1,0 +1,44 @@
+//! `sim`: the deterministic simulator of `tests/sim`, in release mode.
+
+use crate::shell;
+use anyhow::Result;
+
+/// Which seeds to run.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// How many seeds to run.
+    #[arg(long)]
+    pub(crate) seeds: Option<u64>,
+    /// The first seed.
+    #[arg(long)]
+    pub(crate) first: Option<u64>,
+    /// How many nodes each run has.
+    #[arg(long)]
+    pub(crate) nodes: Option<u64>,
+    /// Run this seed alone and print its history.
+    #[arg(long, conflicts_with_all = ["seeds", "first"])]
+    pub(crate) seed: Option<u64>,
+    /// Run each seed twice and compare the traces.
+    #[arg(long)]
+    pub(crate) doublecheck: bool,
+    /// Further flags for the simulator itself, after `--`.
+    #[arg(last = true)]
+    pub(crate) more: Vec<String>,
+}
+
+/// Runs the simulator; its output, whose last line is `sim: N seeds, F failed`, is the command's.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut command = shell::cargo(["run", "--quiet", "--release", "-p", "horde-sim", "--"]);
+    let numbers =
+        [("--seeds", args.seeds), ("--first", args.first), ("--nodes", args.nodes), ("--seed", args.seed)];
+    for (flag, number) in numbers {
+        if let Some(number) = number {
+            command.arg(flag).arg(number.to_string());
+        }
+    }
+    if args.doublecheck {
+        command.arg("--doublecheck");
+    }
+    command.args(&args.more);
+    shell::run(&mut command)
+}
