@@ -1,1 +1,3 @@
 //! Process names across the cluster.
+
+pub mod machine;

@@ -1,0 +1,356 @@
+//! The registry's rules as a pure machine: no clock, no task, no network.
+//!
+//! ```text
+//!  register, unregister, update_value, process_ended --+                 +--> Changed, Hidden   (the readers' view)
+//!  set_view, link_up, link_down (membership, network) -+--> [ Names ] ---+--> Send              (to other hosts)
+//!  receive (replica messages), flush, handle_timeout --+  replica below  +--> Signal            (a local process lost a name)
+//!                                                                        +--> Ready, Warning
+//! ```
+//!
+//! What holds after each call:
+//! - A living local process that registered a name and did not lose it, holds it in this node's copy.
+//! - The node of a process is the authority over its names: it alone writes them again, and it alone signals.
+//! - Names of a dead node are hidden, stay for its return, and go by its keys' coordinators.
+
+mod authority;
+mod config;
+mod entry;
+mod error;
+mod index;
+mod order;
+mod output;
+mod purge;
+mod readiness;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use delta_crdt::{Now, Replica, ReplicaId};
+use horde_process::{Claim, Pid};
+use horde_transport::NodeId;
+
+pub use config::Config;
+pub use entry::{Entry, Key};
+pub use error::{OwnerError, Part, RegisterError};
+pub use order::Order;
+pub use output::{Change, Message, Output};
+pub use view::{Host, Member, Presence};
+
+use index::Index;
+use view::Nodes;
+
+/// The replica id of a node: its name's hash, and its incarnation.
+#[must_use]
+pub fn replica_id(node: &NodeId) -> ReplicaId {
+    let name = twox_hash::XxHash3_64::oneshot(node.name().as_str().as_bytes());
+    ReplicaId::new(name, node.incarnation())
+}
+
+/// One node's copy of one registry. See the module's picture.
+#[derive(Debug)]
+pub struct Names {
+    local: NodeId,
+    config: Config,
+    replica: Replica<Key, Arc<Entry>, Order>,
+    /// What the living processes of this node hold: the authority over it is here.
+    held: BTreeMap<Key, Held>,
+    /// The same by process number.
+    holders: BTreeMap<u64, BTreeSet<Key>>,
+    /// All names, by the node and process that hold them.
+    index: Index,
+    nodes: Nodes,
+    replicas: BTreeMap<ReplicaId, NodeId>,
+    peers: BTreeSet<NodeId>,
+    hidden: BTreeSet<NodeId>,
+    coordinators: horde_ring::Rendezvous<NodeId>,
+    synced: BTreeSet<NodeId>,
+    ready: bool,
+    unsent: bool,
+    changes: Vec<Change>,
+    outputs: VecDeque<Output>,
+}
+
+/// A name that a living local process holds.
+#[derive(Debug)]
+struct Held {
+    entry: Arc<Entry>,
+    /// The holder on a dead node that we wrote over last. Found there once more, it lives after all.
+    overruled: Option<Pid>,
+}
+
+impl Names {
+    /// An empty copy for the node `local`, hosted by nobody else as far as it knows.
+    #[must_use]
+    pub fn new(local: NodeId, config: Config) -> Self {
+        let id = replica_id(&local);
+        let mut names = Self {
+            replica: Replica::new(id, config.crdt.clone(), config.order),
+            held: BTreeMap::new(),
+            holders: BTreeMap::new(),
+            index: Index::default(),
+            nodes: Nodes::new(local.clone(), config.purge_after),
+            replicas: BTreeMap::from([(id, local.clone())]),
+            peers: BTreeSet::new(),
+            hidden: BTreeSet::new(),
+            coordinators: purge::coordinators(std::iter::once(&local)),
+            synced: BTreeSet::new(),
+            ready: false,
+            unsent: false,
+            changes: Vec::new(),
+            outputs: VecDeque::new(),
+            local,
+            config,
+        };
+        names.replica.set_members([id]);
+        names
+    }
+
+    /// Registers `key` for the local process `pid`. The name is held, and readers see it, when this returns.
+    ///
+    /// A name held on a dead node is free. Copies of one child (by `claim`) replace each other by rank.
+    ///
+    /// # Errors
+    /// [`RegisterError`]; nothing was changed.
+    pub fn register(
+        &mut self,
+        now: Now,
+        pid: &Pid,
+        key: &Key,
+        value: Arc<[u8]>,
+        claim: Option<&Claim>,
+    ) -> Result<(), RegisterError> {
+        self.admit(pid, key, &value)?;
+        let claim = claim.cloned().map(Box::new);
+        let mut entry = Entry { pid: pid.clone(), value, registered_at: self.replica.stamp(now), claim };
+        if let Some(holder) = self.replica.get(key).cloned() {
+            if self.is_living(key, &holder) && !entry.supersedes(&holder) {
+                return Err(RegisterError::AlreadyRegistered(holder.pid.clone()));
+            }
+            if entry.same_child(&holder) {
+                entry.registered_at = holder.registered_at;
+            }
+            self.release(key);
+        }
+        self.holders.entry(pid.number()).or_default().insert(key.clone());
+        let entry = Arc::new(entry);
+        self.held.insert(key.clone(), Held { entry: Arc::clone(&entry), overruled: None });
+        self.write(now, key, entry);
+        Ok(())
+    }
+
+    fn admit(&self, pid: &Pid, key: &Key, value: &[u8]) -> Result<(), RegisterError> {
+        let too_big = |what, size, limit| Err(RegisterError::TooBig { what, size, limit });
+        if *pid.node() != self.local {
+            return Err(RegisterError::NotLocal(pid.clone()));
+        }
+        if key.as_bytes().is_empty() {
+            return Err(RegisterError::Unencodable { what: Part::Key, why: "it is empty".to_owned() });
+        }
+        if key.as_bytes().len() > self.config.max_key {
+            return too_big(Part::Key, key.as_bytes().len(), self.config.max_key);
+        }
+        if value.len() > self.config.max_value {
+            return too_big(Part::Value, value.len(), self.config.max_value);
+        }
+        let limit = self.config.max_names_per_process;
+        if self.holders.get(&pid.number()).is_some_and(|keys| keys.len() >= limit) {
+            return Err(RegisterError::TooManyNames { limit });
+        }
+        Ok(())
+    }
+
+    /// Gives up `key`, which `pid` holds.
+    ///
+    /// # Errors
+    /// [`OwnerError`] when it does not; nothing was changed.
+    pub fn unregister(&mut self, now: Now, pid: &Pid, key: &Key) -> Result<(), OwnerError> {
+        self.owned(pid, key)?;
+        self.release(key);
+        self.erase(now, key);
+        Ok(())
+    }
+
+    /// Replaces the value of `key`, which `pid` holds.
+    ///
+    /// # Errors
+    /// [`OwnerError`] when it does not, or the value is over the limit; nothing was changed.
+    pub fn update_value(
+        &mut self,
+        now: Now,
+        pid: &Pid,
+        key: &Key,
+        value: Arc<[u8]>,
+    ) -> Result<(), OwnerError> {
+        let held = self.owned(pid, key)?;
+        let limit = self.config.max_value;
+        if value.len() > limit {
+            return Err(OwnerError::TooBig { size: value.len(), limit });
+        }
+        let entry = Arc::new(Entry { value, ..Entry::clone(&held) });
+        if let Some(held) = self.held.get_mut(key) {
+            held.entry = Arc::clone(&entry);
+        }
+        self.write(now, key, entry);
+        Ok(())
+    }
+
+    fn owned(&self, pid: &Pid, key: &Key) -> Result<Arc<Entry>, OwnerError> {
+        match self.held.get(key) {
+            Some(held) if held.entry.pid == *pid => Ok(Arc::clone(&held.entry)),
+            _ => match self.get(key) {
+                Some(entry) => Err(OwnerError::NotOwner(entry.pid.clone())),
+                None => Err(OwnerError::NotRegistered),
+            },
+        }
+    }
+
+    /// A local process has ended: its names go with it.
+    pub fn process_ended(&mut self, now: Now, pid: &Pid) {
+        if *pid.node() != self.local {
+            return;
+        }
+        for key in self.holders.remove(&pid.number()).unwrap_or_default() {
+            self.held.remove(&key);
+            self.erase(now, &key);
+        }
+    }
+
+    /// Takes what membership says of all members, in place of what it said before.
+    pub fn set_view(&mut self, now: Now, members: impl IntoIterator<Item = Member>) {
+        self.nodes.set_view(now.monotonic, members);
+        let hosts: Vec<NodeId> = self.nodes.hosts().map(|(id, _)| id.clone()).collect();
+        let hosts: Vec<NodeId> = std::iter::once(self.local.clone()).chain(hosts).collect();
+        self.replicas = hosts.iter().map(|id| (replica_id(id), id.clone())).collect();
+        self.replica.set_members(hosts.iter().map(replica_id));
+        self.coordinators = purge::coordinators(&hosts);
+        self.hide();
+        self.neighbours(now);
+        self.check_ready();
+        self.pump(now);
+    }
+
+    /// The network has a connection to `node`. Once more without a `link_down` between: a new connection.
+    pub fn link_up(&mut self, now: Now, node: &NodeId) {
+        self.link_down(now, node);
+        self.nodes.link(node, true);
+        self.neighbours(now);
+        self.pump(now);
+    }
+
+    /// The network has lost its connection to `node`.
+    pub fn link_down(&mut self, now: Now, node: &NodeId) {
+        self.nodes.link(node, false);
+        self.neighbours(now);
+        self.pump(now);
+    }
+
+    /// Who we exchange with: the hosts that live and can be reached.
+    fn neighbours(&mut self, now: Now) {
+        let peers = self.nodes.peers();
+        for gone in self.peers.difference(&peers) {
+            self.synced.remove(gone);
+            self.replica.peer_down(now, replica_id(gone));
+        }
+        for new in peers.difference(&self.peers) {
+            self.replica.peer_up(now, replica_id(new));
+        }
+        self.peers = peers;
+    }
+
+    fn hide(&mut self) {
+        let hidden = self.nodes.hidden();
+        if hidden != self.hidden {
+            self.hidden.clone_from(&hidden);
+            self.outputs.push_back(Output::Hidden(hidden));
+        }
+    }
+
+    /// Takes a message of the replica on `from`. One that is no peer is not heard: what it said comes with the first sync.
+    pub fn receive(&mut self, now: Now, from: &NodeId, message: Message) {
+        if self.peers.contains(from) {
+            self.replica.receive(now, replica_id(from), message);
+            self.pump(now);
+        }
+    }
+
+    /// Whether local writes wait for [`Names::flush`].
+    #[must_use]
+    pub fn needs_flush(&self) -> bool {
+        self.unsent
+    }
+
+    /// Sends what local writes have left to send.
+    pub fn flush(&mut self, now: Now) {
+        self.unsent = false;
+        self.replica.flush(now);
+        self.pump(now);
+    }
+
+    /// When [`Names::handle_timeout`] is due, on the clock of [`Now::monotonic`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        [self.replica.poll_timeout(), self.nodes.next_turn()].into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.replica.handle_timeout(now);
+        self.pump(now);
+        self.purge(now);
+    }
+
+    /// The next thing for the driver to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if !self.changes.is_empty() {
+            return Some(Output::Changed(std::mem::take(&mut self.changes)));
+        }
+        self.outputs.pop_front()
+    }
+
+    /// Who holds `key`, unless its node is dead.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<&Arc<Entry>> {
+        self.replica.get(key).filter(|entry| !self.hidden.contains(entry.pid.node()))
+    }
+
+    /// The names that `pid` holds, on whichever node it runs; none while that node is dead.
+    pub fn keys(&self, pid: &Pid) -> impl Iterator<Item = &Key> {
+        let shown = !self.hidden.contains(pid.node());
+        self.index.of(pid).filter(move |_| shown)
+    }
+
+    /// Whether others can sync from this copy.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Checks what must hold between any two calls.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn check_invariants(&self) {
+        self.replica.check_invariants();
+        for (key, held) in &self.held {
+            let holder = self.replica.get(key).map(|entry| &entry.pid);
+            assert_eq!(holder, Some(&held.entry.pid), "a living process holds what it did not lose: {key:?}");
+            let number = held.entry.pid.number();
+            assert!(
+                self.holders.get(&number).is_some_and(|keys| keys.contains(key)),
+                "{key:?} has no holder"
+            );
+        }
+        let held: usize = self.holders.values().map(BTreeSet::len).sum();
+        assert_eq!(held, self.held.len(), "the holders are the held, by process");
+        assert!(self.holders.values().all(|keys| keys.len() <= self.config.max_names_per_process));
+        let indexed = self.replica.iter().filter(|(key, entry)| self.index.has(&entry.pid, key)).count();
+        assert_eq!(
+            (indexed, self.index.len()),
+            (self.replica.len(), self.replica.len()),
+            "the index is the replica's"
+        );
+        assert_eq!(self.hidden, self.nodes.hidden(), "readers know which nodes are dead");
+    }
+}
