@@ -1,1 +1,30 @@
 //! Who is here: discovery, membership, failure detection.
+
+#[cfg(feature = "tokio")]
+mod cluster;
+mod config;
+#[cfg(feature = "tokio")]
+mod control;
+#[cfg(feature = "tokio")]
+mod discovery;
+#[cfg(feature = "tokio")]
+mod driver;
+pub mod machine;
+mod member;
+mod meta;
+mod view;
+#[cfg(feature = "tokio")]
+mod watch;
+
+#[cfg(feature = "tokio")]
+pub use cluster::{Cluster, ClusterError};
+pub use config::ClusterConfig;
+#[cfg(feature = "tokio")]
+pub use control::Control;
+#[cfg(feature = "tokio")]
+pub use discovery::{Discovering, Discovery, Found, HostsFile, Running, StaticList};
+pub use member::{Member, MemberEvent, MemberStatus, Stopped};
+pub use meta::{HordeMeta, Meta, MetaTooBig};
+pub use view::View;
+#[cfg(feature = "tokio")]
+pub use watch::Watch;

@@ -1,0 +1,109 @@
+//! Connections that come and go, and what comes over them.
+
+use horde_transport::{DownReason, NodeId, Peer, Role};
+
+use super::membership::{Membership, Output, Warning};
+use super::state::{Contest, Link};
+use super::wire::{Frame, Lifecycle, Refusal};
+
+impl Membership {
+    /// A connection stands. Clients are no members and are not looked at.
+    pub(crate) fn peer_up(&mut self, peer: Peer) {
+        if peer.role != Role::Node || peer.id == self.own.id {
+            return;
+        }
+        let id = peer.id.clone();
+        if let Some(why) = self.refusal(&id) {
+            return self.refuse(&id, why);
+        }
+        let contest = self.known.get(id.name()).and_then(|known| {
+            let contested = known.record.id < id && known.is_alive();
+            contested.then(|| Contest { holder: known.record.id.clone(), pending: None })
+        });
+        let address = peer.address;
+        let mut link = Link::new(peer, self.now);
+        link.contest = contest;
+        let holder = link.contest.as_ref().map(|contest| contest.holder.clone());
+        self.links.insert(id.clone(), link);
+        if let Some(holder) = holder {
+            return self.probe_holder(&holder);
+        }
+        if let Some(known) = self.known.get_mut(id.name()).filter(|known| known.record.id == id) {
+            known.met = true;
+            if address.is_some() && known.address != address {
+                known.address = address;
+                self.changed = true;
+            }
+        }
+        self.greet(&id);
+        self.proof(&id, self.now);
+    }
+
+    /// Says all that this node knows, and starts heartbeats.
+    pub(crate) fn greet(&mut self, id: &NodeId) {
+        self.send(id, &Frame::Own(self.own.clone()));
+        self.send_list(id);
+        self.beat(id);
+    }
+
+    /// Why a peer that just connected cannot be a member.
+    fn refusal(&self, id: &NodeId) -> Option<Refusal> {
+        match self.known.get(id.name()) {
+            Some(known) if known.record.id > *id => {
+                Some(Refusal::Superseded { by: known.record.id.clone(), address: known.address })
+            }
+            Some(_) => None,
+            None if id.name() == self.own.id.name() => None,
+            None if self.has_room() => None,
+            None => Some(Refusal::Full { limit: self.config.max_members as u64 }),
+        }
+    }
+
+    /// A connection ended.
+    pub(crate) fn peer_down(&mut self, peer: &NodeId, reason: &DownReason) {
+        if self.links.remove(peer).is_none() {
+            return;
+        }
+        let Some(known) = self.known.get(peer.name()).filter(|known| known.record.id == *peer) else {
+            return;
+        };
+        match (reason, known.record.lifecycle) {
+            (DownReason::Goodbye, Lifecycle::Leaving) => self.note_left(peer),
+            _ => self.lost(peer),
+        }
+    }
+
+    /// A frame came.
+    pub(crate) fn frame(&mut self, from: &NodeId, bytes: &[u8]) {
+        let now = self.now;
+        let Some(link) = self.links.get_mut(from) else { return };
+        let frame = match Frame::decode(bytes) {
+            Ok(frame) => frame,
+            Err(error) => {
+                return self.outputs.push_back(Output::Warn(Warning::BadFrame { from: from.clone(), error }));
+            }
+        };
+        link.heard = now;
+        match (frame, link.contest.is_some()) {
+            (Frame::Own(record), contested) if record.id != *from => {
+                debug_assert!(!contested || record.id != *from);
+                let (from, about) = (from.clone(), record.id);
+                self.outputs.push_back(Output::Warn(Warning::NotItsOwn { from, about }));
+            }
+            (Frame::Own(record), _) => self.on_own(from, record),
+            (Frame::Refused(why), _) => self.on_refused(&why),
+            (_, true) => {}
+            (Frame::Members { told, last }, _) => self.on_members(from, told, last),
+            (Frame::Pull, _) => {
+                self.send(from, &Frame::Own(self.own.clone()));
+                self.send_list(from);
+            }
+            (Frame::Beat(beat), _) => self.on_beat(from, &beat),
+            (Frame::Ask { about, round }, _) => self.on_ask(from, &about, round),
+            (Frame::Answer { about, round, answer }, _) => self.on_answer(from, &about, round, answer),
+            (Frame::Down { about, counter }, _) => self.on_down(from, &about, counter),
+            (Frame::Bye, _) => self.on_bye(from),
+            (Frame::Probe { .. } | Frame::Here, _) => {}
+        }
+    }
+}

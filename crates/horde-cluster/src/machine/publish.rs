@@ -1,0 +1,83 @@
+//! The view that others read, and the next moment at which something is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::membership::{Membership, Output};
+use super::wire::Lifecycle;
+use crate::{Member, MemberStatus, View};
+
+impl Membership {
+    /// Publishes a new view when something happened since the last.
+    pub(crate) fn publish(&mut self) {
+        let events = std::mem::take(&mut self.events);
+        if events.is_empty() && !std::mem::take(&mut self.changed) {
+            return;
+        }
+        self.changed = false;
+        let own = Member {
+            id: self.own.id.clone(),
+            address: self.own.address,
+            status: self.own_status(),
+            meta: self.own.meta.clone(),
+        };
+        let others = self.known.values().map(|known| Member {
+            id: known.record.id.clone(),
+            address: known.address,
+            status: known.status(),
+            meta: known.record.meta.clone(),
+        });
+        let members = others.chain([own]).map(|member| (member.id.clone(), member)).collect();
+        let (version, local) = (self.view.version + 1, self.own.id.clone());
+        self.view = Arc::new(View { version, local, members, stopped: self.stopped.clone() });
+        self.outputs.push_back(Output::Publish { view: self.view.clone(), events });
+    }
+
+    fn own_status(&self) -> MemberStatus {
+        match self.own.lifecycle {
+            _ if matches!(self.stopped, Some(crate::Stopped::Superseded { .. })) => MemberStatus::Down,
+            Lifecycle::Joining => MemberStatus::Joining,
+            Lifecycle::Up => MemberStatus::Up,
+            Lifecycle::Leaving => MemberStatus::Leaving,
+            Lifecycle::Left => MemberStatus::Left,
+        }
+    }
+
+    /// The next moment at which time asks for something.
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        if self.stopped.is_some() {
+            return None;
+        }
+        let factor = self.health.factor();
+        let mut due = Duration::MAX;
+        for (id, link) in &self.links {
+            if link.contest.is_none() {
+                due = due.min(link.next_beat);
+            }
+            let known = self.known.get(id.name()).filter(|known| known.record.id == *id && known.is_alive());
+            if known.is_some_and(|known| known.inquiry.is_none()) {
+                due = due.min(link.heard + self.config.suspect_after * factor);
+            }
+        }
+        for known in self.known.values() {
+            let linked = self.links.contains_key(&known.record.id);
+            match (&known.inquiry, known.status()) {
+                (Some(inquiry), _) => due = due.min(inquiry.due(linked)),
+                (None, MemberStatus::Left) => due = due.min(known.changed + self.config.forget_left_after),
+                (None, MemberStatus::Down) => {}
+                (None, _) if linked => {}
+                (None, _) => due = due.min(known.told + self.config.reach_grace * factor),
+            }
+        }
+        if let Some(departure) = &self.departure {
+            due = due.min(departure.by);
+        }
+        if self.own.lifecycle == Lifecycle::Joining
+            && let Some(at) = self.alone_at()
+            && at > self.now
+        {
+            due = due.min(at);
+        }
+        (due < Duration::MAX).then_some(due)
+    }
+}
