@@ -2,9 +2,12 @@
 
 use alloc::vec::Vec;
 
+use crate::candidate::Candidate;
+use crate::diff::Diff;
 use crate::hash::KeyHash;
 use crate::member::Member;
 use crate::members::Members;
+use crate::region::Region;
 use crate::replicas::Replicas;
 use crate::spread::{Zones, spread};
 
@@ -40,5 +43,25 @@ pub trait Placement<Id> {
         let ranking = self.ranking(key);
         let zones = Zones::named(ranking.iter().map(|member| member.zone_of()));
         spread(0..ranking.len() as u32, &zones, k).into_iter().map(|at| ranking[at as usize].id()).collect()
+    }
+
+    /// The key space as stretches with one owner, from 0 upwards; `None` if the strategy has none (rendezvous
+    /// decides key by key). Neighbours have different owners.
+    fn regions(&self) -> Option<Vec<Region<'_, Id>>> {
+        None
+    }
+
+    /// The host for a candidate. By default the owner of its key among those that `filter` accepts; a strategy of
+    /// your own may look at the candidate's kind, labels and weight too.
+    fn place(&self, candidate: &Candidate<'_>, filter: &dyn Fn(&Member<Id>) -> bool) -> Option<&Id> {
+        self.owner_among(candidate.key, filter)
+    }
+
+    /// What moves when `next` takes this placement's place.
+    fn diff<'a>(&'a self, next: &'a dyn Placement<Id>) -> Diff<'a, Id>
+    where
+        Self: Sized,
+    {
+        Diff::new(self, next)
     }
 }

@@ -25,7 +25,7 @@ fn the_key_hash_is_frozen() {
 
 /// The owners of `key-0` .. `key-19`, one letter each.
 fn owners(placement: &dyn Placement<&'static str>) -> String {
-    (0..40).map(|n| *placement.owner(KeyHash::of(format!("key-{n}"))).unwrap()).collect()
+    (0..40).map(|n| *placement.owner(KeyHash::of(format!("key-{n}"))).expect("there are members")).collect()
 }
 
 #[test]
