@@ -63,14 +63,31 @@ fn check_manifest(path: &str, manifest: &Table, found: &mut Vec<Finding>) {
                 let message = format!("{name} may not build on {dependency}: see the table of layers");
                 found.push(Finding::new(path, 0, message));
             }
-            let features = wanted.get("features").and_then(Value::as_array).into_iter().flatten();
-            let network = features.filter_map(Value::as_str).any(|feature| NETWORKS.contains(&feature));
-            if dependency == "horde-transport" && network && !tests && !CHOOSE_NETWORK.contains(&name) {
-                let message = format!("{name} sees the `Network` seam alone; only the facade chooses QUIC");
-                found.push(Finding::new(path, 0, message));
+            let mut features = strings(wanted.get("features"));
+            let network =
+                dependency == "horde-transport" && features.any(|feature| NETWORKS.contains(&feature));
+            if network && !tests && !CHOOSE_NETWORK.contains(&name) {
+                found.push(chooses_network(path, name));
             }
         }
     }
+    let features = manifest.get("features").and_then(Value::as_table).into_iter().flatten();
+    let network = |feature: &str| {
+        let wanted = feature.strip_prefix("horde-transport").map(|rest| rest.trim_start_matches(['?', '/']));
+        wanted.is_some_and(|wanted| NETWORKS.contains(&wanted))
+    };
+    if features.flat_map(|(_, list)| strings(Some(list))).any(network) && !CHOOSE_NETWORK.contains(&name) {
+        found.push(chooses_network(path, name));
+    }
+}
+
+fn chooses_network(path: &str, name: &str) -> Finding {
+    Finding::new(path, 0, format!("{name} sees the `Network` seam alone; only the facade chooses QUIC"))
+}
+
+/// The strings of a list, if it is one.
+fn strings(list: Option<&Value>) -> impl Iterator<Item = &str> {
+    list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// Every table of dependencies in a manifest with the name of its kind, those of single targets included.
@@ -115,6 +132,7 @@ mod tests {
         assert_eq!(findings("horde-cluster", &format!("[dependencies]\n{quic}")), 1);
         assert_eq!(findings("horde-cluster", &format!("[dev-dependencies]\n{quic}")), 0);
         assert_eq!(findings("horde", &format!("[dependencies]\n{quic}")), 0);
+        assert_eq!(findings("horde-cluster", "[features]\ndefault = [\"horde-transport?/quic\"]"), 1);
     }
 
     #[test]
