@@ -1,0 +1,80 @@
+//! The limits and intervals of a replica.
+
+use core::time::Duration;
+
+/// Limits and intervals of a [`Replica`](crate::Replica). `Config::default()` suits a map of up to some 100,000 keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Parts that are synchronised one by one; rounded up to a power of two, at most 32,768. Default 1; 16 suits a million keys.
+    /// Part of the map's identity: replicas with different counts refuse each other ([`Warning::Shards`](crate::Warning)).
+    pub shards: u16,
+    /// How often each neighbour is told what is held, idle or not. Default 1 s; sane from 100 ms to 10 s.
+    pub status_interval: Duration,
+    /// The least time between two such tellings of what others wrote. Default 10 ms.
+    pub relay_interval: Duration,
+    /// How long a gap may stay before it is pulled, when the missing write is probably on its way. Default 50 ms; about one
+    /// round trip.
+    pub repull_after: Duration,
+    /// How long a session may make no progress before it is given up and begun anew. Default 2 s.
+    pub session_timeout: Duration,
+    /// Writes in one pushed message. Default 1,024. A full batch is sent without waiting for `flush`.
+    pub max_batch_ops: usize,
+    /// Bytes in one pushed message or fragment, as weighed by [`Replica::weigh_with`](crate::Replica::weigh_with). Default
+    /// 64 KiB. A single value above it travels alone.
+    pub max_batch_bytes: usize,
+    /// Keys in one fragment of a session. Default 1,024. (DeltaCrdt's `max_sync_size`; here it bounds a message, never what
+    /// is synchronised.)
+    pub max_fragment_keys: usize,
+    /// Fragments on their way to one puller before it must confirm. Default 32.
+    pub session_window: u32,
+    /// Sessions served at the same time. Default 64. Further pulls wait, one per peer and shard.
+    pub max_sessions: usize,
+    /// Keys staged for one session. Default 16,777,216. A session that brings more is given up.
+    pub max_staged: usize,
+    /// Writes per shard that wait for an earlier one. Default 65,536. At the limit later ones are dropped, counted, and come
+    /// back through a pull.
+    pub max_parked: usize,
+    /// Tombstones per shard that wait for all members. Default 1,048,576. At the limit the oldest are dropped; a member that had
+    /// not covered them gets the whole shard when it returns.
+    pub max_tombstones: usize,
+    /// Replica lives known. Default 65,536. Messages that would bring more are refused and counted.
+    pub max_origins: usize,
+    /// Neighbours and others heard of at the same time. Default 4,096. Messages from further ones are refused and counted.
+    pub max_peers: usize,
+    /// How far a stamp may be ahead of the wall clock before it is reported and kept from moving the clock. Default 500 ms.
+    pub max_drift: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            status_interval: Duration::from_secs(1),
+            relay_interval: Duration::from_millis(10),
+            repull_after: Duration::from_millis(50),
+            session_timeout: Duration::from_secs(2),
+            max_batch_ops: 1_024,
+            max_batch_bytes: 64 * 1_024,
+            max_fragment_keys: 1_024,
+            session_window: 32,
+            max_sessions: 64,
+            max_staged: 1 << 24,
+            max_parked: 1 << 16,
+            max_tombstones: 1 << 20,
+            max_origins: 1 << 16,
+            max_peers: 4_096,
+            max_drift: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn normalised(mut self) -> Self {
+        self.shards = self.shards.clamp(1, 1 << 15).next_power_of_two();
+        self.max_batch_ops = self.max_batch_ops.max(1);
+        self.max_fragment_keys = self.max_fragment_keys.max(1);
+        self.session_window = self.session_window.max(2);
+        self.max_sessions = self.max_sessions.max(1);
+        self
+    }
+}

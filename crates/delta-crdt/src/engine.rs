@@ -1,0 +1,18 @@
+//! The engine layer: a replicated map and its sync machine, without input or output of its own.
+
+pub(crate) mod obs;
+
+mod dictionary;
+mod index;
+mod origins;
+mod park;
+mod peer;
+mod replica;
+mod rules;
+mod session;
+mod shard;
+mod store;
+
+pub use replica::Replica;
+#[cfg(any(test, feature = "rule-switches"))]
+pub use rules::Rule;

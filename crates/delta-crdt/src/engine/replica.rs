@@ -1,0 +1,263 @@
+//! The sync machine of one replica.
+
+mod check;
+mod collect;
+mod neighbours;
+mod pull;
+mod receive;
+mod serve;
+mod status;
+mod time;
+mod write;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use super::origins::Origins;
+use super::peer::Peer;
+use super::rules::Rules;
+use super::session::{Incoming, Outgoing};
+use super::shard::{Context, Shard, winning};
+use crate::clock::Clock;
+use crate::message::{Body, PullShard};
+use crate::{
+    Config, Dot, Key, LastWriter, Message, Now, Output, ReplicaId, Sibling, Stamp, Stats, Warning, Winner,
+};
+
+use write::Pending;
+
+/// A replica of an add-wins map, and the machine that keeps it equal to the others.
+///
+/// It does no input or output: the caller hands in the time, its own writes and what peers sent, and takes out what to
+/// send. Reads and writes are local and never wait. After any call, take outputs until there are none.
+///
+/// ```text
+///   put, remove ───────► ┌─────────┐ ──► Change (returned)
+///   receive(message) ──► │ Replica │ ──► Output::Send      to the transport
+///   peer_up, peer_down ► │         │ ──► Output::Changed   to subscribers
+///   flush, timeout ────► └─────────┘ ──► Output::Synced, Output::Warning
+/// ```
+///
+/// Promises, for any loss, doubling, delay and reordering of messages, and any restarts under new epochs:
+/// replicas that have heard of the same writes show the same map; a write concurrent with a removal survives it; a
+/// removed value never comes back; nothing that was not removed is lost as long as one replica that has it lives.
+/// Nothing is promised across keys of different shards.
+///
+/// The source of the rules is the protocol page of this crate; the model is that of delta-state CRDTs (Almeida, Shoker and
+/// Baquero, 2018) with a pure version vector as context.
+///
+/// ```
+/// use core::time::Duration;
+/// use delta_crdt::{Config, LastWriter, Now, Replica, ReplicaId};
+///
+/// let now = Now { monotonic: Duration::ZERO, unix_ms: 1_700_000_000_000 };
+/// let mut map = Replica::<String, u32>::new(ReplicaId::new(1, 1), Config::default(), LastWriter);
+/// map.put(now, "a".into(), 1);
+/// assert_eq!(map.get(&"a".into()), Some(&1));
+/// ```
+pub struct Replica<K, V, W = LastWriter> {
+    id: ReplicaId,
+    config: Config,
+    winner: W,
+    weigh: fn(&K, &V) -> usize,
+    rules: Rules,
+    origins: Origins,
+    clock: Clock,
+    shards: Vec<Shard<K, V>>,
+    peers: BTreeMap<ReplicaId, Peer>,
+    neighbours: usize,
+    /// Rises when the set of neighbours changes.
+    links: u64,
+    members: Option<BTreeSet<ReplicaId>>,
+    pending: Pending<K, V>,
+    incoming: BTreeMap<(ReplicaId, u16), Incoming<K, V>>,
+    outgoing: BTreeMap<(ReplicaId, u16), Outgoing<K, V>>,
+    /// Pulls that wait for a session to end.
+    queued: BTreeMap<(ReplicaId, u16), (PullShard, BTreeMap<u32, u64>)>,
+    /// When to pull what is still missing then.
+    pull_due: BTreeMap<(ReplicaId, u16), Duration>,
+    /// Pulls of this step, sent as one message per peer.
+    asks: Vec<(ReplicaId, u16, bool)>,
+    /// When to pull for writes that still wait then, and from whom they came.
+    park_due: BTreeMap<u16, (Duration, ReplicaId)>,
+    status_due: Option<Duration>,
+    collect_due: Option<Duration>,
+    last_session: u64,
+    /// When an origin whose clock is ahead is reported again.
+    ahead_warned: BTreeMap<u32, Duration>,
+    outputs: VecDeque<Output<K, V>>,
+    stats: Stats,
+}
+
+impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
+    /// An empty replica. `id` must never have been used before: take a new epoch at every start.
+    #[must_use]
+    pub fn new(id: ReplicaId, config: Config, winner: W) -> Self {
+        let config = config.normalised();
+        Self {
+            id,
+            winner,
+            weigh: |_, _| size_of::<K>() + size_of::<V>(),
+            rules: Rules::default(),
+            origins: Origins::new(id, config.max_origins),
+            clock: Clock::new(config.max_drift),
+            shards: (0..config.shards).map(|_| Shard::new()).collect(),
+            peers: BTreeMap::new(),
+            neighbours: 0,
+            links: 0,
+            members: None,
+            pending: Pending::default(),
+            incoming: BTreeMap::new(),
+            outgoing: BTreeMap::new(),
+            queued: BTreeMap::new(),
+            pull_due: BTreeMap::new(),
+            asks: Vec::new(),
+            park_due: BTreeMap::new(),
+            status_due: None,
+            collect_due: None,
+            last_session: crate::key::mix(id.epoch),
+            ahead_warned: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    /// Sets how keys and values are weighed against `max_batch_bytes`. By default what they occupy on the stack counts.
+    #[must_use]
+    pub fn weigh_with(mut self, weigh: fn(&K, &V) -> usize) -> Self {
+        self.weigh = weigh;
+        self
+    }
+
+    /// The id given at the start.
+    pub fn id(&self) -> ReplicaId {
+        self.id
+    }
+
+    /// The limits in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The value that `key` shows. Own writes are seen at once.
+    #[inline]
+    pub fn get(&self, key: &K) -> Option<&V> {
+        let hash = key.stable_hash();
+        let shard = &self.shards[self.place(hash)];
+        let slot = shard.store.find(hash, key)?;
+        winning(&self.context(), shard.store.sibs(slot))?.value.as_ref()
+    }
+
+    /// True if `key` shows a value.
+    pub fn contains_key(&self, key: &K) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The concurrent writes that `key` holds, removals among them while their tombstones stay, in the order of their dots.
+    pub fn siblings(&self, key: &K) -> impl Iterator<Item = Sibling<'_, V>> {
+        let hash = key.stable_hash();
+        let shard = &self.shards[self.place(hash)];
+        let sibs = shard.store.find(hash, key).map_or(&[][..], |slot| shard.store.sibs(slot));
+        let mut siblings: Vec<_> = sibs
+            .iter()
+            .map(|sib| Sibling {
+                dot: self.origins.dot(sib.origin, sib.seq),
+                stamp: sib.stamp,
+                value: sib.value.as_ref(),
+            })
+            .collect();
+        siblings.sort_unstable_by_key(|sibling| sibling.dot);
+        siblings.into_iter()
+    }
+
+    /// All keys and what they show. The order follows the history of calls: the same calls give the same order, another
+    /// replica has another.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.shards.iter().flat_map(|shard| shard.store.iter()).filter_map(|(_, key, sibs)| {
+            winning(&self.context(), sibs.as_slice())?.value.as_ref().map(|value| (key, value))
+        })
+    }
+
+    /// Keys that show a value.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.visible).sum()
+    }
+
+    /// True if no key shows a value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the next output. Call it after every other call until it returns `None`; what is left waits in memory.
+    pub fn poll_output(&mut self) -> Option<Output<K, V>> {
+        self.outputs.pop_front()
+    }
+
+    /// A fresh stamp of this replica's clock, for the caller's own values.
+    pub fn stamp(&mut self, now: Now) -> Stamp {
+        self.clock.write(now, Stamp::default())
+    }
+
+    /// Counters and sizes at this moment. Walks the shards, not the keys.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            live: self.len(),
+            tombstones: self.shards.iter().map(|shard| shard.dead).sum(),
+            parked: self.shards.iter().map(|shard| shard.park.len()).sum(),
+            origins: self.origins.len(),
+            bytes: self.shards.iter().map(Shard::bytes).sum(),
+            ..self.stats
+        }
+    }
+
+    /// Switches a rule off, to show that a test notices.
+    #[cfg(any(test, feature = "rule-switches"))]
+    pub fn break_rule(&mut self, rule: super::rules::Rule) {
+        self.rules.off = Some(rule);
+    }
+
+    fn context(&self) -> Context<'_, W> {
+        Context { origins: &self.origins, winner: &self.winner, rules: self.rules }
+    }
+
+    /// The shard of a hash. Bits that the hash table does not use.
+    fn place(&self, hash: u64) -> usize {
+        (hash >> 40) as usize & (self.shards.len() - 1)
+    }
+
+    fn send(&mut self, to: ReplicaId, body: Body<K, V>) {
+        let shards = self.shards.len().trailing_zeros() as u8;
+        self.outputs.push_back(Output::Send { to, message: Message { shards, body } });
+    }
+
+    fn warn(&mut self, warning: Warning) {
+        self.outputs.push_back(Output::Warning(warning));
+    }
+
+    fn neighbours(&self) -> Vec<ReplicaId> {
+        self.peers.iter().filter(|entry| entry.1.neighbour).map(|entry| *entry.0).collect()
+    }
+
+    /// The dot of the write that `key` shows.
+    pub fn dot(&self, key: &K) -> Option<Dot> {
+        let hash = key.stable_hash();
+        let shard = &self.shards[self.place(hash)];
+        let slot = shard.store.find(hash, key)?;
+        let sib = winning(&self.context(), shard.store.sibs(slot))?;
+        Some(self.origins.dot(sib.origin, sib.seq))
+    }
+}
+
+impl<K, V, W> fmt::Debug for Replica<K, V, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica")
+            .field("id", &self.id)
+            .field("shards", &self.shards.len())
+            .field("live", &self.shards.iter().map(|shard| shard.visible).sum::<usize>())
+            .field("peers", &self.peers.keys())
+            .finish_non_exhaustive()
+    }
+}

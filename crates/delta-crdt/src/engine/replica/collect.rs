@@ -1,0 +1,70 @@
+//! Dropping tombstones.
+
+use alloc::vec::Vec;
+
+use super::Replica;
+use crate::engine::shard::{Context, winning};
+use crate::{Key, Now, Warning, Winner};
+
+impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
+    /// Sees to it that tombstones are looked at in time.
+    pub(super) fn note_tombstones(&mut self, now: Now) {
+        let limit = self.config.max_tombstones;
+        if self.shards.iter().any(|shard| shard.dead > limit + limit / 8) {
+            self.collect_due = Some(now.monotonic);
+        } else if self.collect_due.is_none() && self.shards.iter().any(|shard| shard.dead > 0) {
+            self.collect_due = Some(now.monotonic + self.config.status_interval);
+        }
+    }
+
+    /// A peer has moved on: some tombstones may have become stable.
+    pub(super) fn hasten_collection(&mut self, now: Now) {
+        if self.shards.iter().any(|shard| shard.dead > 0) {
+            let due = now.monotonic + self.config.repull_after;
+            self.collect_due = Some(self.collect_due.map_or(due, |at| at.min(due)));
+        }
+    }
+
+    pub(super) fn collect(&mut self) {
+        self.collect_due = None;
+        for place in 0..self.shards.len() {
+            if self.shards[place].dead == 0 {
+                continue;
+            }
+            let stable = self.stable(place);
+            let cx = Context { origins: &self.origins, winner: &self.winner, rules: self.rules };
+            let covered = |origin: u32| stable.get(origin as usize).copied().unwrap_or(0);
+            let dropped = self.shards[place].collect(&cx, covered, self.config.max_tombstones);
+            if dropped > 0 {
+                self.warn(Warning::CollectedEarly { shard: place as u16, dropped });
+            }
+        }
+    }
+
+    /// Whether every member is known to hold the write that `key` shows.
+    ///
+    /// Known from the vectors that they have sent, never from silence; false for a key that shows nothing, and until
+    /// [`Replica::set_members`] was called. Who keeps ends as values drops them when this is true.
+    #[must_use]
+    pub fn is_stable(&self, key: &K) -> bool {
+        let hash = key.stable_hash();
+        let place = self.place(hash);
+        let shard = &self.shards[place];
+        let Some(slot) = shard.store.find(hash, key) else { return false };
+        let Some(sib) = winning(&self.context(), shard.store.sibs(slot)) else { return false };
+        self.stable(place).get(sib.origin as usize).is_some_and(|covered| sib.seq <= *covered)
+    }
+
+    /// What every member is known to cover, by origin.
+    fn stable(&self, place: usize) -> Vec<u64> {
+        let Some(members) = &self.members else { return Vec::new() };
+        let mut stable: Vec<u64> = self.shards[place].lanes.iter().map(|lane| lane.covered).collect();
+        for member in members {
+            let Some(peer) = self.peers.get(member) else { return Vec::new() };
+            for (origin, seq) in (0_u32..).zip(&mut stable) {
+                *seq = (*seq).min(peer.heard[place].covered(origin));
+            }
+        }
+        stable
+    }
+}

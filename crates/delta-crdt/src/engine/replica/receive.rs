@@ -1,0 +1,125 @@
+//! Taking in messages.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::Replica;
+use crate::engine::park::Write;
+use crate::engine::shard::{Context, Offered};
+use crate::message::{Batch, Body};
+use crate::{Key, Message, Now, Output, ReplicaId, Stamp, Warning, Winner};
+
+impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
+    /// Takes in what `from` sent. Lost, doubled, late and reordered messages are fine, and so are senders that are not
+    /// neighbours: they are answered, not pushed to.
+    pub fn receive(&mut self, now: Now, from: ReplicaId, message: Message<K, V>) {
+        let ours = self.shards.len().trailing_zeros() as u8;
+        if from == self.id {
+            return;
+        }
+        let Some(peer) = self.meet(now, from) else { return };
+        if message.shards != ours {
+            if !core::mem::replace(&mut peer.warned_shards, true) {
+                self.warn(Warning::Shards { peer: from, theirs: message.shards, ours });
+            }
+            return;
+        }
+        match message.body {
+            Body::Ops(batch) => {
+                let batch = Arc::try_unwrap(batch.0).unwrap_or_else(|shared| (*shared).clone());
+                self.receive_ops(now, from, batch);
+            }
+            Body::Status(status) => self.receive_status(now, from, *status),
+            Body::Ask => self.receive_ask(now, from),
+            Body::Pull(pull) => self.receive_pull(now, from, pull),
+            Body::Fragment(fragment) => self.receive_fragment(now, from, fragment),
+            Body::Commit(commit) => self.receive_commit(now, from, commit),
+            Body::Credit(credit) => self.receive_credit(now, from, credit),
+        }
+        self.send_pulls();
+    }
+
+    fn receive_ops(&mut self, now: Now, from: ReplicaId, batch: Batch<K, V>) {
+        let Some(numbers) = self.origins.intern_all(&batch.origins) else {
+            return self.warn(Warning::TooMany { peer: from });
+        };
+        let Some(&origin) = numbers.first() else {
+            return self.warn(Warning::Nonsense { peer: from });
+        };
+        let mut changes = Vec::new();
+        let mut applied = 0;
+        let mut refused = 0;
+        for op in batch.ops {
+            let mut obs = op.obs;
+            let mut sound = op.seq > 0;
+            for dot in obs.as_mut_slice() {
+                match numbers.get(dot.0 as usize) {
+                    Some(&number) => dot.0 = number,
+                    None => sound = false,
+                }
+            }
+            if !sound {
+                self.warn(Warning::Nonsense { peer: from });
+                break;
+            }
+            let hash = op.key.stable_hash();
+            let place = self.place(hash);
+            let shard = &mut self.shards[place];
+            if origin == 0 {
+                if op.seq > shard.covered(0) {
+                    self.warn(Warning::Impostor { peer: from });
+                }
+                break;
+            }
+            let stamp = Stamp::from_bits(batch.stamp.wrapping_add_signed(op.stamp));
+            let write = Write { origin, seq: op.seq, stamp, hash, key: op.key, value: op.value, obs };
+            let cx = Context { origins: &self.origins, winner: &self.winner, rules: self.rules };
+            let outcome = shard.offer(&cx, write, self.config.max_parked, &mut changes);
+            match outcome {
+                Offered::Applied => {
+                    applied += 1;
+                    if !shard.park.is_empty() {
+                        applied += shard.drain(&cx, &mut changes);
+                    }
+                    self.observe(now, origin, stamp);
+                }
+                Offered::Known => self.stats.repeated += 1,
+                Offered::Parked => {
+                    self.observe(now, origin, stamp);
+                    let due = now.monotonic + self.config.repull_after;
+                    self.park_due.entry(place as u16).or_insert((due, from));
+                }
+                Offered::Refused => {
+                    refused += 1;
+                    self.park_due.entry(place as u16).or_insert((now.monotonic, from));
+                    if refused == 1 {
+                        self.warn(Warning::ParkingFull { shard: place as u16, dropped: 1 });
+                    }
+                }
+            }
+        }
+        self.stats.applied += applied as u64;
+        self.stats.refused += refused;
+        if !changes.is_empty() {
+            self.outputs.push_back(Output::Changed(changes));
+        }
+        if applied > 0 {
+            self.relay(now, origin);
+            self.note_tombstones(now);
+            self.check_synced(from);
+        }
+    }
+
+    /// Makes a status due to those neighbours that cannot have a write from its origin.
+    fn relay(&mut self, now: Now, origin: u32) {
+        let origin = self.origins.id(origin);
+        let links = self.peers.get(&origin).and_then(|peer| peer.links.clone());
+        let interval = self.config.relay_interval;
+        for (id, peer) in self.peers.iter_mut().filter(|(id, peer)| peer.neighbour && **id != origin) {
+            if links.as_ref().is_none_or(|links| !links.contains(id)) {
+                let at = peer.told_at.map_or(now.monotonic, |told| (told + interval).max(now.monotonic));
+                peer.tell_by(at);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Answering pulls: sessions on their way out.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use super::Replica;
+use crate::engine::dictionary::Dictionary;
+use crate::engine::rules::Rule;
+use crate::engine::session::Outgoing;
+use crate::engine::store::Sib;
+use crate::message::{Body, Commit, Credit, Fragment, Part, Pull, PullShard};
+use crate::{Key, Now, ReplicaId, Warning, Winner};
+
+impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
+    pub(super) fn receive_pull(&mut self, now: Now, from: ReplicaId, pull: Pull) {
+        let Some(numbers) = self.origins.intern_all(&pull.origins) else {
+            return self.warn(Warning::TooMany { peer: from });
+        };
+        for mut ask in pull.shards {
+            let pairs = ask.vector.iter().map(|&(at, seq)| Some((*numbers.get(at as usize)?, seq)));
+            let vector = pairs.collect::<Option<BTreeMap<u32, u64>>>();
+            let (Some(vector), true) = (vector, usize::from(ask.shard) < self.shards.len()) else {
+                return self.warn(Warning::Nonsense { peer: from });
+            };
+            ask.vector = Vec::new();
+            let place = (from, ask.shard);
+            if self.outgoing.len() >= self.config.max_sessions && !self.outgoing.contains_key(&place) {
+                self.queued.insert(place, (ask, vector));
+            } else {
+                self.serve(now, from, &ask, &vector);
+            }
+        }
+    }
+
+    /// Takes fragments, vector and floors from the state as it is now (R5), and begins to send them.
+    fn serve(&mut self, now: Now, to: ReplicaId, ask: &PullShard, theirs: &BTreeMap<u32, u64>) {
+        let shard = &self.shards[usize::from(ask.shard)];
+        let covered = |origin| theirs.get(&origin).copied().unwrap_or(0);
+        let below = self.rules.hold(Rule::Repair) && shard.is_below_floor(covered);
+        let whole = ask.audit || below;
+        let slots: Vec<u32> = if whole || theirs.values().all(|&seq| seq == 0) {
+            shard.store.iter().map(|entry| entry.0).collect()
+        } else {
+            let origins = 0..shard.lanes.len() as u32;
+            let mut slots: Vec<_> =
+                origins.flat_map(|origin| shard.slots_after(origin, covered(origin))).collect();
+            slots.sort_unstable();
+            slots.dedup();
+            slots
+        };
+        let fragments = self.pack(ask, &slots);
+        let commit = Some(self.commit(ask, whole, fragments.len() as u32));
+        let progress_at = now.monotonic;
+        let session =
+            Outgoing { session: ask.session, fragments, commit, sent: 0, confirmed: 0, progress_at };
+        self.outgoing.insert((to, ask.shard), session);
+        self.pump(now, (to, ask.shard));
+    }
+
+    fn commit(&self, ask: &PullShard, whole: bool, fragments: u32) -> Commit {
+        let shard = &self.shards[usize::from(ask.shard)];
+        let mut names = Dictionary::default();
+        let vector = names.entries(&self.origins, shard.lanes.iter().map(|lane| lane.covered));
+        let floors = names.entries(&self.origins, shard.lanes.iter().map(|lane| lane.floor));
+        Commit {
+            shard: ask.shard,
+            session: ask.session,
+            fragments,
+            whole,
+            audit: ask.audit,
+            origins: names.ids,
+            vector,
+            floors,
+        }
+    }
+
+    /// Copies the siblings of the slots, values shared where `Clone` shares them.
+    fn pack(&self, ask: &PullShard, slots: &[u32]) -> VecDeque<Fragment<K, V>> {
+        let store = &self.shards[usize::from(ask.shard)].store;
+        let mut fragments = VecDeque::new();
+        let mut rest = slots;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = rest.iter().take(self.config.max_fragment_keys).take_while(|&&slot| {
+                let open = bytes < self.config.max_batch_bytes;
+                if let Some((key, sibs)) = store.entry(slot) {
+                    let weigh =
+                        |sib: &Sib<V>| sib.value.as_ref().map_or(size_of::<K>(), |v| (self.weigh)(key, v));
+                    bytes += sibs.as_slice().iter().map(|sib| weigh(sib) + 8).sum::<usize>();
+                }
+                open
+            });
+            let (now, later) = rest.split_at(fits.count());
+            rest = later;
+            fragments.push_back(self.fragment(ask, fragments.len() as u32, now));
+        }
+        fragments
+    }
+
+    fn fragment(&self, ask: &PullShard, number: u32, slots: &[u32]) -> Fragment<K, V> {
+        let store = &self.shards[usize::from(ask.shard)].store;
+        let mut names = Dictionary::default();
+        let mut bases: Vec<u64> = Vec::new();
+        let mut stamp = u64::MAX;
+        for sib in slots.iter().flat_map(|&slot| store.sibs(slot)) {
+            let place = names.place(&self.origins, sib.origin) as usize;
+            bases.resize(names.ids.len(), u64::MAX);
+            bases[place] = bases[place].min(sib.seq);
+            stamp = stamp.min(sib.stamp.to_bits());
+        }
+        let mut entries = Vec::with_capacity(slots.len());
+        for (key, sibs) in slots.iter().filter_map(|&slot| store.entry(slot)) {
+            let mut parts = Vec::with_capacity(sibs.as_slice().len());
+            for sib in sibs.as_slice() {
+                let origin = names.place(&self.origins, sib.origin);
+                let seq = sib.seq - bases[origin as usize];
+                let stamp = sib.stamp.to_bits().wrapping_sub(stamp).cast_signed();
+                parts.push(Part { origin, seq, stamp, value: sib.value.clone() });
+            }
+            entries.push((key.clone(), parts));
+        }
+        let origins = names.ids.into_iter().zip(bases).collect();
+        Fragment { shard: ask.shard, session: ask.session, number, stamp, origins, entries }
+    }
+
+    /// Sends as many fragments as the puller has room for, and the commit after the last.
+    fn pump(&mut self, now: Now, place: (ReplicaId, u16)) {
+        loop {
+            let Some(session) = self.outgoing.get_mut(&place) else { return };
+            if session.sent - session.confirmed >= self.config.session_window {
+                return;
+            }
+            if let Some(fragment) = session.fragments.pop_front() {
+                session.sent += 1;
+                self.send(place.0, Body::Fragment(fragment));
+            } else if let Some(mut commit) = session.commit.take() {
+                self.outgoing.remove(&place);
+                if !self.rules.hold(Rule::OneState) {
+                    let (shard, session, audit) = (commit.shard, commit.session, commit.audit);
+                    let ask = PullShard { shard, session, audit, vector: Vec::new() };
+                    commit = self.commit(&ask, commit.whole, commit.fragments);
+                }
+                self.send(place.0, Body::Commit(commit));
+                return self.serve_next(now);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Begins the next session that waits, if there is room.
+    pub(super) fn serve_next(&mut self, now: Now) {
+        if self.outgoing.len() < self.config.max_sessions {
+            if let Some(((to, _), (ask, vector))) = self.queued.pop_first() {
+                self.serve(now, to, &ask, &vector);
+            }
+        }
+    }
+
+    pub(super) fn receive_credit(&mut self, now: Now, from: ReplicaId, credit: Credit) {
+        let place = (from, credit.shard);
+        if let Some(session) = self.outgoing.get_mut(&place).filter(|s| s.session == credit.session) {
+            session.confirmed = session.confirmed.max(credit.received.min(session.sent));
+            session.progress_at = now.monotonic;
+            self.pump(now, place);
+        }
+    }
+}

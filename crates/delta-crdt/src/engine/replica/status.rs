@@ -1,0 +1,154 @@
+//! Status: who holds what.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::Replica;
+use crate::engine::dictionary::Dictionary;
+use crate::engine::peer::combine;
+use crate::message::{Body, Section, Status};
+use crate::{Key, Now, Output, ReplicaId, Warning, Winner};
+
+impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
+    /// Sends a status to a peer: what changed since the last one.
+    pub(super) fn tell(&mut self, now: Now, to: ReplicaId) {
+        self.push();
+        let (hash, fingerprint) = (self.hash(), self.fingerprint());
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        let full = peer.tell_all;
+        let mut names = Dictionary::default();
+        let mut sections = Vec::new();
+        for (number, (shard, told)) in self.shards.iter().zip(&mut peer.told).enumerate() {
+            if !full && told.version == shard.version {
+                continue;
+            }
+            let mut entries = Vec::new();
+            told.vector.resize(shard.lanes.len(), 0);
+            for (origin, (lane, told)) in (0_u32..).zip(shard.lanes.iter().zip(&mut told.vector)) {
+                if lane.covered > 0 && (full || lane.covered != *told) {
+                    entries.push((names.place(&self.origins, origin), lane.covered));
+                    *told = lane.covered;
+                }
+            }
+            told.version = shard.version;
+            if !entries.is_empty() {
+                sections.push(Section {
+                    shard: number as u16,
+                    hash: shard.hash.to_le_bytes(),
+                    fingerprint: shard.fingerprint.to_le_bytes(),
+                    entries,
+                });
+            }
+        }
+        let new_links = peer.told_links != self.links;
+        peer.told_links = self.links;
+        peer.tell_all = false;
+        peer.told_at = Some(now.monotonic);
+        peer.relay_due = None;
+        let links = new_links.then(|| self.neighbours());
+        let origins = names.ids;
+        self.send(to, Body::Status(Box::new(Status { hash, fingerprint, full, links, origins, sections })));
+    }
+
+    pub(super) fn receive_status(&mut self, now: Now, from: ReplicaId, status: Status) {
+        let Some(numbers) = self.origins.intern_all(&status.origins) else {
+            return self.warn(Warning::TooMany { peer: from });
+        };
+        let sound = status.sections.iter().all(|section| {
+            usize::from(section.shard) < self.shards.len()
+                && section.entries.iter().all(|entry| (entry.0 as usize) < numbers.len())
+        });
+        if !sound {
+            return self.warn(Warning::Nonsense { peer: from });
+        }
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let mut rose = false;
+        let mut differ = Vec::new();
+        for section in &status.sections {
+            let heard = &mut peer.heard[usize::from(section.shard)];
+            for &(place, seq) in &section.entries {
+                rose |= heard.raise(&self.origins, numbers[place as usize], seq);
+            }
+            let shard = &self.shards[usize::from(section.shard)];
+            if shard.hash.to_le_bytes() == section.hash
+                && shard.fingerprint.to_le_bytes() != section.fingerprint
+            {
+                differ.push(section.shard);
+            }
+        }
+        if let Some(links) = status.links {
+            peer.links = Some(links.into_iter().collect());
+        }
+        let adds_up = peer.heard_hash().to_le_bytes() == status.hash;
+        peer.known |= status.full || adds_up;
+        let impostor =
+            peer.heard.iter().zip(&self.shards).any(|(heard, shard)| heard.covered(0) > shard.covered(0));
+        if impostor {
+            self.warn(Warning::Impostor { peer: from });
+        }
+        let hidden =
+            differ.is_empty() && self.hash() == status.hash && self.fingerprint() != status.fingerprint;
+        if (!adds_up && !status.full) || (hidden && !status.full) {
+            self.ask(now, from);
+        }
+        for shard in differ {
+            self.audit(now, from, shard);
+        }
+        if rose {
+            self.hasten_collection(now);
+        }
+        self.compare(now, from);
+    }
+
+    /// Asks a peer for a full status, at most one per interval.
+    fn ask(&mut self, now: Now, to: ReplicaId) {
+        let pause = self.config.status_interval / 2;
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        if peer.asked_at.is_none_or(|at| now.monotonic >= at + pause) {
+            peer.asked_at = Some(now.monotonic);
+            self.send(to, Body::Ask);
+        }
+    }
+
+    pub(super) fn receive_ask(&mut self, now: Now, from: ReplicaId) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.tell_all = true;
+            self.tell(now, from);
+        }
+    }
+
+    /// R9: equal vectors, different states.
+    fn audit(&mut self, now: Now, peer: ReplicaId, shard: u16) {
+        let pause = self.config.status_interval / 2;
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let lately = state.audited_at.get(&shard).is_some_and(|&at| now.monotonic < at + pause);
+        if lately || self.incoming.contains_key(&(peer, shard)) {
+            return;
+        }
+        state.audited_at.insert(shard, now.monotonic);
+        self.stats.diverged += 1;
+        self.warn(Warning::Diverged { peer, shard });
+        self.begin_pull(now, peer, shard, true);
+    }
+
+    /// Reports a neighbour all of whose writes are here, once.
+    pub(super) fn check_synced(&mut self, id: ReplicaId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if peer.neighbour && peer.known && !peer.synced {
+            let missing =
+                |(heard, shard): (&crate::engine::peer::Heard, &_)| heard.gap(shard).next().is_some();
+            if !peer.heard.iter().zip(&self.shards).any(missing) {
+                peer.synced = true;
+                self.outputs.push_back(Output::Synced { peer: id });
+            }
+        }
+    }
+
+    pub(super) fn hash(&self) -> [u8; 8] {
+        combine(self.shards.iter().map(|shard| shard.hash)).to_le_bytes()
+    }
+
+    pub(super) fn fingerprint(&self) -> [u8; 8] {
+        combine(self.shards.iter().map(|shard| shard.fingerprint)).to_le_bytes()
+    }
+}

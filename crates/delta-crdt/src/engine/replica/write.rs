@@ -1,0 +1,152 @@
+//! Local writes, and the batch that pushes them.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::Replica;
+use crate::engine::dictionary::Dictionary;
+use crate::engine::obs::Obs;
+use crate::engine::shard::{Context, winning};
+use crate::engine::store::Sib;
+use crate::message::{Batch, Body, Op, Shared};
+use crate::{Change, Key, Now, Stamp, Winner};
+
+/// Local writes that are not pushed yet.
+#[derive(Debug)]
+pub(super) struct Pending<K, V> {
+    writes: Vec<Local<K, V>>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Local<K, V> {
+    seq: u64,
+    stamp: Stamp,
+    key: K,
+    value: Option<V>,
+    obs: Obs,
+}
+
+impl<K, V> Default for Pending<K, V> {
+    fn default() -> Self {
+        Self { writes: Vec::new(), bytes: 0 }
+    }
+}
+
+impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
+    /// Puts `value` under `key` here, at once; [`Replica::flush`] pushes it to the neighbours.
+    ///
+    /// It replaces every write of the key that this replica knows, whatever the clocks say. Returns what changed.
+    pub fn put(&mut self, now: Now, key: K, value: V) -> Change<K, V> {
+        let hash = key.stable_hash();
+        let place = self.place(hash);
+        let shard = &mut self.shards[place];
+        let found = shard.store.find(hash, &key);
+        let top = found.map_or_else(Stamp::default, |slot| top(shard.store.sibs(slot)));
+        let stamp = self.clock.write(now, top);
+        let cx = Context { origins: &self.origins, winner: &self.winner, rules: self.rules };
+        let local = shard.local(&cx, (hash, key.clone(), found), stamp, Some(value.clone()));
+        if self.neighbours > 0 {
+            self.queue(local.seq, stamp, key.clone(), Some(value.clone()), local.obs);
+        }
+        Change::Put { key, old: local.old, new: value }
+    }
+
+    /// Removes `key` here, at once; [`Replica::flush`] pushes it to the neighbours.
+    ///
+    /// It removes what this replica knows: a write made elsewhere at the same time survives. `None`: the key shows nothing, and
+    /// nothing was done.
+    pub fn remove(&mut self, now: Now, key: &K) -> Option<Change<K, V>> {
+        let hash = key.stable_hash();
+        let place = self.place(hash);
+        let shard = &mut self.shards[place];
+        let slot = shard.store.find(hash, key)?;
+        let cx = Context { origins: &self.origins, winner: &self.winner, rules: self.rules };
+        let sibs = shard.store.sibs(slot);
+        winning(&cx, sibs)?.value.as_ref()?;
+        let stamp = self.clock.write(now, top(sibs));
+        let local = shard.local(&cx, (hash, key.clone(), Some(slot)), stamp, None);
+        if self.neighbours > 0 {
+            self.queue(local.seq, stamp, key.clone(), None, local.obs);
+        }
+        self.note_tombstones(now);
+        local.old.map(|old| Change::Removed { key: key.clone(), old })
+    }
+
+    /// Puts several pairs. One list of changes, in order.
+    pub fn merge(&mut self, now: Now, pairs: impl IntoIterator<Item = (K, V)>) -> Vec<Change<K, V>> {
+        pairs.into_iter().map(|(key, value)| self.put(now, key, value)).collect()
+    }
+
+    /// Removes several keys. Those that show nothing are passed over.
+    pub fn drop_keys<'a>(&mut self, now: Now, keys: impl IntoIterator<Item = &'a K>) -> Vec<Change<K, V>>
+    where
+        K: 'a,
+    {
+        keys.into_iter().filter_map(|key| self.remove(now, key)).collect()
+    }
+
+    /// Removes every key that shows a value here. A key put elsewhere at the same time stays.
+    pub fn clear(&mut self, now: Now) -> Vec<Change<K, V>> {
+        let keys: Vec<K> = self.iter().map(|(key, _)| key.clone()).collect();
+        self.drop_keys(now, &keys)
+    }
+
+    /// The pairs among `keys` that show a value.
+    pub fn take<'a>(&self, keys: impl IntoIterator<Item = &'a K>) -> BTreeMap<K, V>
+    where
+        K: 'a,
+    {
+        let found =
+            keys.into_iter().filter_map(|key| self.get(key).map(|value| (key.clone(), value.clone())));
+        found.collect()
+    }
+
+    /// All pairs, in the order of their keys.
+    pub fn to_map(&self) -> BTreeMap<K, V> {
+        self.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    pub(super) fn queue(&mut self, seq: u64, stamp: Stamp, key: K, value: Option<V>, obs: Obs) {
+        self.pending.bytes += value.as_ref().map_or(size_of::<K>(), |value| (self.weigh)(&key, value)) + 8;
+        self.pending.writes.push(Local { seq, stamp, key, value, obs });
+        if self.pending.writes.len() >= self.config.max_batch_ops
+            || self.pending.bytes >= self.config.max_batch_bytes
+        {
+            self.push();
+        }
+    }
+
+    /// Sends what is pending to every neighbour that takes it.
+    pub(super) fn push(&mut self) {
+        if self.pending.writes.is_empty() {
+            return;
+        }
+        let writes = core::mem::take(&mut self.pending.writes);
+        self.pending.bytes = 0;
+        let mut names = Dictionary::default();
+        names.place(&self.origins, 0);
+        let base = writes.first().map_or(0, |write| write.stamp.to_bits());
+        let ops = writes
+            .into_iter()
+            .map(|Local { seq, stamp, key, value, mut obs }| {
+                for dot in obs.as_mut_slice() {
+                    dot.0 = names.place(&self.origins, dot.0);
+                }
+                Op { seq, stamp: stamp.to_bits().wrapping_sub(base).cast_signed(), key, value, obs }
+            })
+            .collect();
+        let batch = Shared(Arc::new(Batch { origins: names.ids, stamp: base, ops }));
+        for to in self.neighbours() {
+            if self.peers.get(&to).is_some_and(|peer| !peer.congested) {
+                self.send(to, Body::Ops(batch.clone()));
+            }
+        }
+    }
+}
+
+/// The highest stamp among siblings.
+pub(super) fn top<V>(sibs: &[Sib<V>]) -> Stamp {
+    sibs.iter().map(|sib| sib.stamp).max().unwrap_or_default()
+}

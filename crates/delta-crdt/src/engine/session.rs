@@ -1,0 +1,38 @@
+//! Sessions: the answer to a pull, on its way in and on its way out.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::message::{Commit, Fragment};
+
+/// A session that we asked for. Nothing of it is applied before it is complete.
+#[derive(Debug)]
+pub(crate) struct Incoming<K, V> {
+    pub(crate) session: u64,
+    pub(crate) fragments: BTreeMap<u32, Fragment<K, V>>,
+    pub(crate) keys: usize,
+    pub(crate) commit: Option<Commit>,
+    /// Fragments confirmed so far.
+    pub(crate) credited: u32,
+    pub(crate) progress_at: Duration,
+    /// The own vector when it was asked for.
+    pub(crate) asked_at: Vec<u64>,
+}
+
+impl<K, V> Incoming<K, V> {
+    pub(crate) fn is_complete(&self) -> bool {
+        self.commit.as_ref().is_some_and(|commit| commit.fragments as usize == self.fragments.len())
+    }
+}
+
+/// A session that we serve: fragments of one state, sent as the puller confirms them.
+#[derive(Debug)]
+pub(crate) struct Outgoing<K, V> {
+    pub(crate) session: u64,
+    pub(crate) fragments: VecDeque<Fragment<K, V>>,
+    pub(crate) commit: Option<Commit>,
+    pub(crate) sent: u32,
+    pub(crate) confirmed: u32,
+    pub(crate) progress_at: Duration,
+}

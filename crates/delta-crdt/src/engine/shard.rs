@@ -1,0 +1,377 @@
+//! One shard: a replica of its own, with its numbers, vector, floors and index.
+//!
+//! ```text
+//!   local write ──► local() ─┐
+//!   pushed write ─► offer() ─┼─► store, vector, index, fingerprint ─► changes
+//!   session ──────► join()  ─┘
+//! ```
+
+mod collect;
+mod join;
+
+use alloc::vec::Vec;
+
+use super::index::Index;
+use super::obs::Obs;
+use super::origins::{Origins, dot_hash, vector_hash};
+use super::park::{Park, Write};
+use super::rules::{Rule, Rules};
+use super::store::{Sib, Sibs, Store};
+use crate::{Change, Key, Sibling, Stamp, Winner};
+
+pub(crate) use join::Joined;
+
+/// What a shard needs from its replica.
+pub(crate) struct Context<'a, W> {
+    pub(crate) origins: &'a Origins,
+    pub(crate) winner: &'a W,
+    pub(crate) rules: Rules,
+}
+
+/// What is known of one origin.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    /// The vector's entry: all its writes up to this number are in the state.
+    pub(crate) covered: u64,
+    /// The highest number of a tombstone that was dropped.
+    pub(crate) floor: u64,
+    share: u64,
+    index: Index,
+}
+
+/// A tombstone in the order of arrival; stale once its slot holds no such removal.
+#[derive(Clone, Copy, Debug)]
+struct Tomb {
+    origin: u32,
+    seq: u64,
+    slot: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shard<K, V> {
+    pub(crate) store: Store<K, V>,
+    pub(crate) lanes: Vec<Lane>,
+    /// Hash of the vector.
+    pub(crate) hash: u64,
+    /// XOR over the live dots.
+    pub(crate) fingerprint: u64,
+    /// Keys that show a value.
+    pub(crate) visible: usize,
+    /// Rises with every step of the vector.
+    pub(crate) version: u64,
+    pub(crate) park: Park<K, V>,
+    tombs: Vec<Tomb>,
+    /// Tombstones in the store.
+    pub(crate) dead: usize,
+}
+
+/// What became of a pushed write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offered {
+    Applied,
+    Known,
+    Parked,
+    /// Dropped because too many wait.
+    Refused,
+}
+
+/// What a local write did: its number, the dots it replaced, and what the key showed before.
+pub(crate) struct Local<V> {
+    pub(crate) seq: u64,
+    pub(crate) obs: Obs,
+    pub(crate) old: Option<V>,
+}
+
+impl<K, V> Shard<K, V> {
+    pub(crate) fn new() -> Self {
+        Self {
+            store: Store::default(),
+            lanes: Vec::from([Lane::default()]),
+            hash: 0,
+            fingerprint: 0,
+            visible: 0,
+            version: 0,
+            park: Park::default(),
+            tombs: Vec::new(),
+            dead: 0,
+        }
+    }
+
+    pub(crate) fn covered(&self, origin: u32) -> u64 {
+        self.lanes.get(origin as usize).map_or(0, |lane| lane.covered)
+    }
+
+    pub(crate) fn covers(&self, dot: (u32, u64)) -> bool {
+        dot.1 <= self.covered(dot.0)
+    }
+
+    /// The lane of an origin, a new one if need be.
+    pub(crate) fn lane(&mut self, origin: u32) -> &mut Lane {
+        let place = origin as usize;
+        if place >= self.lanes.len() {
+            self.lanes.resize_with(place + 1, Lane::default);
+        }
+        &mut self.lanes[place]
+    }
+
+    /// Moves the vector's entry up to `seq`; never down.
+    fn advance(&mut self, origins: &Origins, origin: u32, seq: u64) {
+        let lane = self.lane(origin);
+        if seq > lane.covered {
+            let share = vector_hash(origins.seed(origin), seq);
+            let step = lane.share ^ share;
+            (lane.covered, lane.share) = (seq, share);
+            self.hash ^= step;
+            self.version += 1;
+        }
+    }
+
+    fn added(&mut self, origins: &Origins, slot: u32, (origin, seq): (u32, u64), live: bool) {
+        self.lane(origin).index.live += 1;
+        if live {
+            self.fingerprint ^= dot_hash(origins.seed(origin), seq);
+        } else {
+            self.dead += 1;
+            self.tombs.push(Tomb { origin, seq, slot });
+        }
+    }
+
+    fn dropped(&mut self, origins: &Origins, (origin, seq): (u32, u64), live: bool) {
+        self.lane(origin).index.live -= 1;
+        if live {
+            self.fingerprint ^= dot_hash(origins.seed(origin), seq);
+        } else {
+            self.dead -= 1;
+        }
+    }
+}
+
+impl<K: Key, V: Clone> Shard<K, V> {
+    fn append(&mut self, slot: u32, origin: u32, seq: u64) {
+        self.lane(origin).index.append(seq, slot);
+        let Self { store, lanes, .. } = self;
+        let index = &mut lanes[origin as usize].index;
+        if index.is_sparse() {
+            index.compact(|seq, slot| store.sib(slot, (origin, seq)).is_some());
+        }
+    }
+
+    /// Slots with writes of `origin` above `seq`.
+    pub(crate) fn slots_after(&self, origin: u32, seq: u64) -> impl Iterator<Item = u32> + '_ {
+        let entries = self.lanes.get(origin as usize).map(|lane| lane.index.after(seq));
+        entries
+            .into_iter()
+            .flatten()
+            .filter(move |&(seq, slot)| self.store.sib(slot, (origin, seq)).is_some())
+            .map(|entry| entry.1)
+    }
+
+    /// Writes here. `found` is the key's slot; the siblings there are replaced.
+    pub(crate) fn local<W: Winner<V>>(
+        &mut self,
+        cx: &Context<'_, W>,
+        (hash, key, found): (u64, K, Option<u32>),
+        stamp: Stamp,
+        value: Option<V>,
+    ) -> Local<V> {
+        let seq = self.covered(0) + 1;
+        self.advance(cx.origins, 0, seq);
+        let live = value.is_some();
+        let sibs = Sibs::One(Sib { origin: 0, seq, stamp, value });
+        let mut local = Local { seq, obs: Obs::None, old: None };
+        let slot = match found {
+            None => self.store.insert(hash, key, sibs),
+            Some(slot) => {
+                if let Some(old) = self.store.replace(slot, sibs) {
+                    local.obs = self.retire(cx, &old);
+                    local.old = shown(cx, old);
+                }
+                slot
+            }
+        };
+        self.visible = self.visible + usize::from(live) - usize::from(local.old.is_some());
+        self.added(cx.origins, slot, (0, seq), live);
+        self.append(slot, 0, seq);
+        local
+    }
+
+    /// Accounts for siblings that a local write replaced, and lists their dots.
+    fn retire<W>(&mut self, cx: &Context<'_, W>, old: &Sibs<V>) -> Obs {
+        for sib in old.as_slice() {
+            self.dropped(cx.origins, sib.dot(), sib.value.is_some());
+        }
+        let named = |sib: &&Sib<V>| sib.value.is_some() || cx.rules.hold(Rule::PutNamesTombstone);
+        old.as_slice().iter().filter(named).map(Sib::dot).collect()
+    }
+
+    /// Takes a write from elsewhere: applies it if it is next (R1) and what it replaces is covered (R2), else parks it.
+    pub(crate) fn offer<W: Winner<V>>(
+        &mut self,
+        cx: &Context<'_, W>,
+        write: Write<K, V>,
+        max_parked: usize,
+        changes: &mut Vec<Change<K, V>>,
+    ) -> Offered {
+        if self.covers((write.origin, write.seq)) {
+            Offered::Known
+        } else if self.is_ready(cx.rules, &write) {
+            self.apply(cx, write, changes);
+            Offered::Applied
+        } else if self.park.add(write, max_parked) {
+            Offered::Parked
+        } else {
+            Offered::Refused
+        }
+    }
+
+    fn is_ready(&self, rules: Rules, write: &Write<K, V>) -> bool {
+        (self.covered(write.origin) + 1 == write.seq || !rules.hold(Rule::InOrder))
+            && (write.obs.as_slice().iter().all(|&dot| self.covers(dot)) || !rules.hold(Rule::Dependencies))
+    }
+
+    /// R3.
+    fn apply<W: Winner<V>>(
+        &mut self,
+        cx: &Context<'_, W>,
+        write: Write<K, V>,
+        changes: &mut Vec<Change<K, V>>,
+    ) {
+        let Write { origin, seq, stamp, hash, key, value, obs } = write;
+        self.advance(cx.origins, origin, seq);
+        let sib = Sib { origin, seq, stamp, value };
+        let slot = match self.store.find(hash, &key) {
+            None => self.insert(cx, hash, key, Sibs::One(sib), changes),
+            Some(slot) => {
+                self.rewrite(cx, slot, |old| obs.contains(old.dot()), Vec::from([sib]), changes);
+                slot
+            }
+        };
+        self.append(slot, origin, seq);
+    }
+
+    /// Adds a key with its siblings.
+    fn insert<W: Winner<V>>(
+        &mut self,
+        cx: &Context<'_, W>,
+        hash: u64,
+        key: K,
+        sibs: Sibs<V>,
+        changes: &mut Vec<Change<K, V>>,
+    ) -> u32 {
+        if let Some(new) = winning(cx, sibs.as_slice()).and_then(|sib| sib.value.as_ref()) {
+            self.visible += 1;
+            changes.push(Change::Put { key: key.clone(), old: None, new: new.clone() });
+        }
+        let slot = self.store.insert(hash, key, sibs);
+        let Self { store, .. } = self;
+        let facts: Vec<_> = store.sibs(slot).iter().map(|sib| (sib.dot(), sib.value.is_some())).collect();
+        for (dot, live) in facts {
+            self.added(cx.origins, slot, dot, live);
+        }
+        slot
+    }
+
+    /// Takes siblings from a key and adds others; takes the key out if none are left.
+    fn rewrite<W: Winner<V>>(
+        &mut self,
+        cx: &Context<'_, W>,
+        slot: u32,
+        mut gone: impl FnMut(&Sib<V>) -> bool,
+        fresh: Vec<Sib<V>>,
+        changes: &mut Vec<Change<K, V>>,
+    ) {
+        let Some(old) = self.store.replace(slot, Sibs::Many(Vec::new())) else { return };
+        let before = winning(cx, old.as_slice()).map(|sib| (sib.dot(), sib.value.clone()));
+        let mut sibs = old.into_vec();
+        sibs.retain(|sib| {
+            let gone = gone(sib);
+            if gone {
+                self.dropped(cx.origins, sib.dot(), sib.value.is_some());
+            }
+            !gone
+        });
+        for sib in &fresh {
+            self.added(cx.origins, slot, sib.dot(), sib.value.is_some());
+        }
+        sibs.extend(fresh);
+        let after = winning(cx, &sibs).map(|sib| (sib.dot(), sib.value.clone()));
+        let key = match Sibs::from_vec(sibs) {
+            Some(sibs) => {
+                self.store.replace(slot, sibs);
+                self.store.entry(slot).map(|entry| entry.0.clone())
+            }
+            None => self.store.remove(slot).map(|entry| entry.0),
+        };
+        let same = before.as_ref().map(|b| b.0) == after.as_ref().map(|a| a.0);
+        if let (Some(key), false) = (key, same) {
+            self.show(key, before.and_then(|b| b.1), after.and_then(|a| a.1), changes);
+        }
+    }
+
+    fn show(&mut self, key: K, old: Option<V>, new: Option<V>, changes: &mut Vec<Change<K, V>>) {
+        self.visible = self.visible + usize::from(new.is_some()) - usize::from(old.is_some());
+        match (old, new) {
+            (old, Some(new)) => changes.push(Change::Put { key, old, new }),
+            (Some(old), None) => changes.push(Change::Removed { key, old }),
+            (None, None) => {}
+        }
+    }
+
+    /// Applies what is no longer in the way of waiting.
+    pub(crate) fn drain<W: Winner<V>>(
+        &mut self,
+        cx: &Context<'_, W>,
+        changes: &mut Vec<Change<K, V>>,
+    ) -> usize {
+        let mut applied = 0;
+        loop {
+            let before = applied;
+            let mut origin = 0;
+            while let Some(head) = self.park.head(origin) {
+                let place = (head.origin, head.seq);
+                let known = self.covers(place);
+                if known || self.is_ready(cx.rules, head) {
+                    if let (Some(write), false) = (self.park.take(place), known) {
+                        self.apply(cx, write, changes);
+                        applied += 1;
+                    }
+                    origin = place.0;
+                } else {
+                    origin = place.0 + 1;
+                }
+            }
+            if applied == before {
+                return applied;
+            }
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let lanes = self.lanes.iter().map(|lane| size_of::<Lane>() + lane.index.bytes());
+        self.store.bytes() + lanes.sum::<usize>() + self.tombs.capacity() * size_of::<Tomb>()
+    }
+}
+
+/// The sibling that readers see.
+pub(crate) fn winning<'a, V, W: Winner<V>>(cx: &Context<'_, W>, sibs: &'a [Sib<V>]) -> Option<&'a Sib<V>> {
+    if let [sib] = sibs {
+        return Some(sib);
+    }
+    let view = |sib: &'a Sib<V>| Sibling {
+        dot: cx.origins.dot(sib.origin, sib.seq),
+        stamp: sib.stamp,
+        value: sib.value.as_ref(),
+    };
+    sibs.iter().max_by(|a, b| {
+        let (a, b) = (view(a), view(b));
+        cx.winner.compare(&a, &b).then(a.stamp.cmp(&b.stamp)).then(a.dot.cmp(&b.dot))
+    })
+}
+
+/// What a key with these siblings shows.
+fn shown<V: Clone, W: Winner<V>>(cx: &Context<'_, W>, sibs: Sibs<V>) -> Option<V> {
+    match sibs {
+        Sibs::One(sib) => sib.value,
+        Sibs::Many(sibs) => winning(cx, &sibs).and_then(|sib| sib.value.clone()),
+    }
+}

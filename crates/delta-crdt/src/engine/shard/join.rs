@@ -1,0 +1,133 @@
+//! R4: merging what a session brought.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::{Context, Shard};
+use crate::engine::rules::Rule;
+use crate::engine::store::{Sib, Sibs};
+use crate::{Change, Key, Winner};
+
+/// A complete session: the sender's siblings of some keys, and its vector and floors in the same state.
+#[derive(Debug)]
+pub(crate) struct Joined<K, V> {
+    pub(crate) entries: Vec<(K, Vec<Sib<V>>)>,
+    pub(crate) vector: BTreeMap<u32, u64>,
+    pub(crate) floors: BTreeMap<u32, u64>,
+    /// All keys of the sender are in it: what it covers and does not bring is removed.
+    pub(crate) whole: bool,
+    /// The own vector when the session was asked for; read only with a rule switched off.
+    pub(crate) asked_at: Vec<u64>,
+}
+
+impl<K, V> Joined<K, V> {
+    fn covers(&self, dot: (u32, u64)) -> bool {
+        self.vector.get(&dot.0).is_some_and(|&seq| dot.1 <= seq)
+    }
+
+    /// False if it brings a dot that its own vector does not cover: nobody can know such a dot.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.entries.iter().flat_map(|entry| &entry.1).all(|sib| sib.seq > 0 && self.covers(sib.dot()))
+    }
+}
+
+impl<K: Key, V: Clone> Shard<K, V> {
+    /// Merges a session in one step, then applies what was waiting for it. True if the vector moved.
+    pub(crate) fn join<W: Winner<V>>(
+        &mut self,
+        cx: &Context<'_, W>,
+        mut session: Joined<K, V>,
+        changes: &mut Vec<Change<K, V>>,
+    ) -> bool {
+        let version = self.version;
+        let mut fresh = Vec::new();
+        let mut seen = session.whole.then(|| Seen::new(self.store.slots()));
+        for (key, theirs) in core::mem::take(&mut session.entries) {
+            if let Some(slot) = self.join_key(cx, &session, (key, theirs), &mut fresh, changes) {
+                if let Some(seen) = &mut seen {
+                    seen.add(slot);
+                }
+            }
+        }
+        if let Some(seen) = seen {
+            let others: Vec<u32> =
+                self.store.iter().map(|entry| entry.0).filter(|&slot| !seen.has(slot)).collect();
+            for slot in others {
+                if self.store.sibs(slot).iter().any(|sib| session.covers(sib.dot())) {
+                    self.rewrite(cx, slot, |sib| session.covers(sib.dot()), Vec::new(), changes);
+                }
+            }
+        }
+        fresh.sort_unstable();
+        for ((origin, seq), slot) in fresh {
+            self.append(slot, origin, seq);
+        }
+        for (&origin, &seq) in &session.vector {
+            self.advance(cx.origins, origin, seq);
+        }
+        for (&origin, &floor) in &session.floors {
+            let lane = self.lane(origin);
+            lane.floor = lane.floor.max(floor);
+        }
+        self.drain(cx, changes);
+        self.version != version
+    }
+
+    /// Keeps my sibling iff it is in the fragment or not covered by the sender; adds theirs iff not covered by mine.
+    fn join_key<W: Winner<V>>(
+        &mut self,
+        cx: &Context<'_, W>,
+        session: &Joined<K, V>,
+        (key, mut theirs): (K, Vec<Sib<V>>),
+        fresh: &mut Vec<((u32, u64), u32)>,
+        changes: &mut Vec<Change<K, V>>,
+    ) -> Option<u32> {
+        let hash = key.stable_hash();
+        let dots: Vec<(u32, u64)> = theirs.iter().map(Sib::dot).collect();
+        let found = self.store.find(hash, &key);
+        let mine = found.map_or(&[][..], |slot| self.store.sibs(slot));
+        theirs.retain(|sib| {
+            let dot = sib.dot();
+            let known = if cx.rules.hold(Rule::VectorAtCommit) {
+                self.covers(dot)
+            } else {
+                session.asked_at.get(dot.0 as usize).is_some_and(|&seq| dot.1 <= seq)
+            };
+            !known && mine.iter().all(|sib| sib.dot() != dot)
+        });
+        let gone = |sib: &Sib<V>| session.covers(sib.dot()) && !dots.contains(&sib.dot());
+        let added: Vec<_> = theirs.iter().map(Sib::dot).collect();
+        let slot = match found {
+            None => self.insert(cx, hash, key, Sibs::from_vec(theirs)?, changes),
+            Some(slot) => {
+                if !theirs.is_empty() || mine.iter().any(gone) {
+                    self.rewrite(cx, slot, gone, theirs, changes);
+                }
+                slot
+            }
+        };
+        fresh.extend(added.into_iter().map(|dot| (dot, slot)));
+        Some(slot)
+    }
+}
+
+/// A set of slots.
+struct Seen(Vec<u64>);
+
+impl Seen {
+    fn new(slots: u32) -> Self {
+        Self(alloc::vec![0; slots as usize / 64 + 1])
+    }
+
+    fn add(&mut self, slot: u32) {
+        let place = slot as usize / 64;
+        if place >= self.0.len() {
+            self.0.resize(place + 1, 0);
+        }
+        self.0[place] |= 1 << (slot % 64);
+    }
+
+    fn has(&self, slot: u32) -> bool {
+        self.0.get(slot as usize / 64).is_some_and(|word| word & (1 << (slot % 64)) != 0)
+    }
+}

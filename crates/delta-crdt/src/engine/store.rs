@@ -1,0 +1,223 @@
+//! The keys of one shard and their siblings: a slab, and a hash table of slot numbers over it.
+
+use alloc::vec::Vec;
+use core::mem;
+
+use hashbrown::HashTable;
+
+use crate::{Key, Stamp};
+
+const NONE: u32 = u32::MAX;
+
+/// One of the concurrent writes that a key holds, its origin by number.
+#[derive(Clone, Debug)]
+pub(crate) struct Sib<V> {
+    pub(crate) origin: u32,
+    pub(crate) seq: u64,
+    pub(crate) stamp: Stamp,
+    pub(crate) value: Option<V>,
+}
+
+impl<V> Sib<V> {
+    pub(crate) const fn dot(&self) -> (u32, u64) {
+        (self.origin, self.seq)
+    }
+}
+
+/// Siblings of one key; nearly always one.
+#[derive(Clone, Debug)]
+pub(crate) enum Sibs<V> {
+    One(Sib<V>),
+    Many(Vec<Sib<V>>),
+}
+
+impl<V> Sibs<V> {
+    pub(crate) fn as_slice(&self) -> &[Sib<V>] {
+        match self {
+            Self::One(sib) => core::slice::from_ref(sib),
+            Self::Many(sibs) => sibs,
+        }
+    }
+
+    /// `None` if there are none.
+    pub(crate) fn from_vec(mut sibs: Vec<Sib<V>>) -> Option<Self> {
+        match sibs.len() {
+            0 => None,
+            1 => sibs.pop().map(Self::One),
+            _ => Some(Self::Many(sibs)),
+        }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Sib<V>> {
+        match self {
+            Self::One(sib) => Vec::from([sib]),
+            Self::Many(sibs) => sibs,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Slot<K, V> {
+    Free { next: u32 },
+    Used { key: K, sibs: Sibs<V> },
+}
+
+#[derive(Debug)]
+pub(crate) struct Store<K, V> {
+    slots: Vec<Slot<K, V>>,
+    free: u32,
+    table: HashTable<u32>,
+}
+
+impl<K, V> Default for Store<K, V> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: NONE, table: HashTable::new() }
+    }
+}
+
+impl<K: Key, V> Store<K, V> {
+    #[cfg(test)]
+    /// Keys held, removed ones among them as long as their tombstones stay.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn find(&self, hash: u64, key: &K) -> Option<u32> {
+        self.table.find(hash, |&slot| self.key_of(slot) == Some(key)).copied()
+    }
+
+    pub(crate) fn entry(&self, slot: u32) -> Option<(&K, &Sibs<V>)> {
+        match self.slots.get(slot as usize) {
+            Some(Slot::Used { key, sibs }) => Some((key, sibs)),
+            _ => None,
+        }
+    }
+
+    fn key_of(&self, slot: u32) -> Option<&K> {
+        self.entry(slot).map(|entry| entry.0)
+    }
+
+    pub(crate) fn sibs(&self, slot: u32) -> &[Sib<V>] {
+        self.entry(slot).map_or(&[], |entry| entry.1.as_slice())
+    }
+
+    pub(crate) fn sib(&self, slot: u32, dot: (u32, u64)) -> Option<&Sib<V>> {
+        self.sibs(slot).iter().find(|sib| sib.dot() == dot)
+    }
+
+    /// Adds a key that is not there.
+    pub(crate) fn insert(&mut self, hash: u64, key: K, sibs: Sibs<V>) -> u32 {
+        if self.table.len() == self.table.capacity() {
+            self.grow();
+        }
+        let used = Slot::Used { key, sibs };
+        let slot = match self.slots.get_mut(self.free as usize) {
+            Some(place) => {
+                let slot = self.free;
+                if let Slot::Free { next } = mem::replace(place, used) {
+                    self.free = next;
+                }
+                slot
+            }
+            None => {
+                self.slots.push(used);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let slots = &self.slots;
+        self.table.insert_unique(hash, slot, |&slot| hash_of(slots, slot));
+        slot
+    }
+
+    /// Doubles the table in slot order, which reads the keys one after the other.
+    fn grow(&mut self) {
+        let mut table = HashTable::with_capacity((self.table.len() * 2).max(8));
+        for (slot, entry) in self.slots.iter().enumerate() {
+            if let Slot::Used { key, .. } = entry {
+                table.insert_unique(key.stable_hash(), slot as u32, |&slot| hash_of(&self.slots, slot));
+            }
+        }
+        self.table = table;
+    }
+
+    /// Replaces the siblings of a used slot and returns the old ones.
+    pub(crate) fn replace(&mut self, slot: u32, sibs: Sibs<V>) -> Option<Sibs<V>> {
+        match self.slots.get_mut(slot as usize) {
+            Some(Slot::Used { sibs: place, .. }) => Some(mem::replace(place, sibs)),
+            _ => None,
+        }
+    }
+
+    /// Takes a key out.
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<(K, Sibs<V>)> {
+        let place = self.slots.get_mut(slot as usize)?;
+        match mem::replace(place, Slot::Free { next: self.free }) {
+            Slot::Used { key, sibs } => {
+                self.free = slot;
+                if let Ok(entry) = self.table.find_entry(key.stable_hash(), |&other| other == slot) {
+                    entry.remove();
+                }
+                Some((key, sibs))
+            }
+            free @ Slot::Free { .. } => {
+                *place = free;
+                None
+            }
+        }
+    }
+
+    /// All used slots in slot order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &K, &Sibs<V>)> {
+        self.slots.iter().enumerate().filter_map(|(slot, entry)| match entry {
+            Slot::Used { key, sibs } => Some((slot as u32, key, sibs)),
+            Slot::Free { .. } => None,
+        })
+    }
+
+    pub(crate) fn slots(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<K, V>>() + self.table.allocation_size()
+    }
+}
+
+fn hash_of<K: Key, V>(slots: &[Slot<K, V>], slot: u32) -> u64 {
+    match slots.get(slot as usize) {
+        Some(Slot::Used { key, .. }) => key.stable_hash(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_costs_24_bytes_beyond_key_and_value() {
+        assert_eq!(size_of::<Slot<u64, [u8; 32]>>(), 8 + 32 + 24);
+    }
+
+    #[test]
+    fn slots_are_used_again_and_found_by_key() {
+        let mut store = Store::<u64, u64>::default();
+        let sib = |seq| Sibs::One(Sib { origin: 0, seq, stamp: Stamp::default(), value: Some(seq) });
+        for key in 0..1_000_u64 {
+            store.insert(key.stable_hash(), key, sib(key + 1));
+        }
+        for key in (0..1_000_u64).step_by(2) {
+            let slot = store.find(key.stable_hash(), &key).unwrap();
+            assert_eq!(store.remove(slot).map(|entry| entry.0), Some(key));
+        }
+        for key in 2_000..2_500_u64 {
+            store.insert(key.stable_hash(), key, sib(key + 1));
+        }
+        assert_eq!((store.len(), store.slots()), (1_000, 1_000));
+        for key in (1..1_000_u64).step_by(2).chain(2_000..2_500) {
+            let slot = store.find(key.stable_hash(), &key).unwrap();
+            assert_eq!(store.sibs(slot)[0].value, Some(key + 1));
+        }
+        assert_eq!(store.find(0_u64.stable_hash(), &0), None);
+    }
+}

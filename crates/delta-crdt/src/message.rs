@@ -1,0 +1,204 @@
+//! What replicas tell each other.
+
+#[cfg(feature = "serde")]
+mod wire;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::ReplicaId;
+use crate::engine::obs::Obs;
+
+#[cfg(feature = "serde")]
+pub use wire::DecodeError;
+
+/// A message from one replica to another; opaque to who carries it.
+///
+/// It may be lost, doubled, delayed and overtaken: that costs time, never data. Cloning shares the writes inside.
+#[derive(Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Message<K, V> {
+    /// Shards of the sender's map, as a power of two.
+    pub(crate) shards: u8,
+    pub(crate) body: Body<K, V>,
+}
+
+impl<K, V> Message<K, V> {
+    /// True for the parts of a session, which may be many and large: they belong on a lane of their own, where they do not
+    /// hold up writes.
+    #[must_use]
+    pub const fn is_bulk(&self) -> bool {
+        matches!(self.body, Body::Fragment(_) | Body::Commit(_))
+    }
+
+    /// What kind of message it is, for logs and counters: `op`, `status`, `ask`, `pull`, `fragment`, `commit` or `credit`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self.body {
+            Body::Ops(_) => "op",
+            Body::Status(_) => "status",
+            Body::Ask => "ask",
+            Body::Pull(_) => "pull",
+            Body::Fragment(_) => "fragment",
+            Body::Commit(_) => "commit",
+            Body::Credit(_) => "credit",
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for Message<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({}", self.kind())?;
+        match &self.body {
+            Body::Ops(batch) => write!(f, ", {} writes)", batch.0.ops.len()),
+            Body::Status(status) => write!(f, ", {} shards, full: {})", status.sections.len(), status.full),
+            Body::Ask => write!(f, ")"),
+            Body::Pull(pull) => write!(f, ", {} shards)", pull.shards.len()),
+            Body::Fragment(part) => {
+                write!(f, ", shard {}, {} keys, number {})", part.shard, part.entries.len(), part.number)
+            }
+            Body::Commit(commit) => write!(f, ", shard {}, {} fragments)", commit.shard, commit.fragments),
+            Body::Credit(credit) => write!(f, ", shard {}, {} fragments)", credit.shard, credit.received),
+        }
+    }
+}
+
+#[derive(Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) enum Body<K, V> {
+    Ops(Shared<Batch<K, V>>),
+    Status(Box<Status>),
+    /// The receiver shall tell all it holds: what the sender knows of it does not add up.
+    Ask,
+    Pull(Pull),
+    Fragment(Fragment<K, V>),
+    Commit(Commit),
+    /// Confirms fragments, so that more are sent.
+    Credit(Credit),
+}
+
+/// Shared by the messages to all neighbours.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Shared<T>(pub(crate) Arc<T>);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// Writes of one replica, in order. Origins are places in `origins`; the first is who wrote.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Batch<K, V> {
+    pub(crate) origins: Vec<ReplicaId>,
+    /// Stamps count from here.
+    pub(crate) stamp: u64,
+    pub(crate) ops: Vec<Op<K, V>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Op<K, V> {
+    pub(crate) seq: u64,
+    pub(crate) stamp: i64,
+    pub(crate) key: K,
+    pub(crate) value: Option<V>,
+    pub(crate) obs: Obs,
+}
+
+/// Eight bytes at full length on the wire, as hashes do not shrink.
+pub(crate) type Digest = [u8; 8];
+
+/// What the sender holds. Entries are those that changed since its last status to this receiver, or all if `full`.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Status {
+    /// Over the vectors of all shards.
+    pub(crate) hash: Digest,
+    /// Over the live dots of all shards.
+    pub(crate) fingerprint: Digest,
+    pub(crate) full: bool,
+    /// The sender's neighbours, when they changed.
+    pub(crate) links: Option<Vec<ReplicaId>>,
+    pub(crate) origins: Vec<ReplicaId>,
+    pub(crate) sections: Vec<Section>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Section {
+    pub(crate) shard: u16,
+    pub(crate) hash: Digest,
+    pub(crate) fingerprint: Digest,
+    /// Origin and number covered.
+    pub(crate) entries: Vec<(u32, u64)>,
+}
+
+/// Asks for what is missing in some shards, by the own full vectors.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Pull {
+    pub(crate) origins: Vec<ReplicaId>,
+    pub(crate) shards: Vec<PullShard>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct PullShard {
+    pub(crate) shard: u16,
+    /// Chosen by who pulls; the answer bears it.
+    pub(crate) session: u64,
+    /// R9: equal vectors, different states. The answer is the whole shard.
+    pub(crate) audit: bool,
+    pub(crate) vector: Vec<(u32, u64)>,
+}
+
+/// Part of the answer to a pull. Numbers and stamps count from the bases given.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Fragment<K, V> {
+    pub(crate) shard: u16,
+    pub(crate) session: u64,
+    pub(crate) number: u32,
+    pub(crate) stamp: u64,
+    /// Origins, and the number that theirs count from.
+    pub(crate) origins: Vec<(ReplicaId, u64)>,
+    pub(crate) entries: Vec<(K, Vec<Part<V>>)>,
+}
+
+/// A sibling in a fragment.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Part<V> {
+    pub(crate) origin: u32,
+    pub(crate) seq: u64,
+    pub(crate) stamp: i64,
+    pub(crate) value: Option<V>,
+}
+
+/// The end of a session: the sender's vector and floors in the state that the fragments show.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Commit {
+    pub(crate) shard: u16,
+    pub(crate) session: u64,
+    pub(crate) fragments: u32,
+    /// The fragments show the whole shard (R8).
+    pub(crate) whole: bool,
+    pub(crate) audit: bool,
+    pub(crate) origins: Vec<ReplicaId>,
+    pub(crate) vector: Vec<(u32, u64)>,
+    pub(crate) floors: Vec<(u32, u64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Credit {
+    pub(crate) shard: u16,
+    pub(crate) session: u64,
+    /// Fragments received so far.
+    pub(crate) received: u32,
+}

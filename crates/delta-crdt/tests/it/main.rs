@@ -1,0 +1,4 @@
+//! The engine from outside, as its users see it.
+
+mod replication;
+mod support;

@@ -1,0 +1,230 @@
+//! Replicas that exchange messages over a perfect network, and over none.
+
+use std::time::Duration;
+
+use crate::support::{self, Net};
+use delta_crdt::{Change, Config, LastWriter, Output, Replica, ReplicaId, Warning};
+
+#[test]
+fn a_put_is_seen_at_once_here_and_after_one_push_there() {
+    let mut net = Net::full(2, Config::default());
+    net.put(0, 1, 10);
+    assert_eq!(net.get(0, 1), Some(10));
+    assert_eq!(net.get(1, 1), None);
+    net.settle();
+    assert_eq!(net.get(1, 1), Some(10));
+    assert_eq!(net.node(1).changes, [Change::Put { key: 1, old: None, new: 10 }]);
+}
+
+#[test]
+fn the_last_of_three_writes_is_seen_everywhere() {
+    let mut net = Net::full(3, Config::default());
+    for value in 1..=3 {
+        net.put(0, 7, value);
+    }
+    net.settle();
+    assert!((0..3).all(|i| net.get(i, 7) == Some(3)));
+}
+
+#[test]
+fn a_put_concurrent_with_a_removal_survives() {
+    let mut net = Net::full(2, Config::default());
+    net.put(0, 1, 1);
+    net.settle();
+    net.remove(0, 1);
+    net.put(1, 1, 2);
+    net.settle();
+    assert_eq!((net.get(0, 1), net.get(1, 1)), (Some(2), Some(2)));
+}
+
+#[test]
+fn a_removal_is_seen_everywhere_and_leaves_nothing_once_all_have_it() {
+    let mut net = Net::full(3, Config::default());
+    net.put(0, 1, 1);
+    net.settle();
+    net.remove(1, 1);
+    net.settle();
+    assert!((0..3).all(|i| net.get(i, 1).is_none()));
+    net.run(Duration::from_secs(2));
+    assert!((0..3).all(|i| net.replica(i).stats().tombstones == 0));
+}
+
+#[test]
+fn removing_an_absent_key_does_nothing() {
+    let mut net = Net::full(2, Config::default());
+    assert_eq!(net.remove(0, 1), None);
+    net.put(0, 1, 1);
+    net.remove(0, 1);
+    assert_eq!(net.remove(0, 1), None);
+}
+
+#[test]
+fn a_replica_that_comes_late_gets_everything_and_is_told_when() {
+    let config = Config { shards: 4, max_fragment_keys: 7, session_window: 2, ..Config::default() };
+    let mut net = Net::new(3, config);
+    net.link(0, 1);
+    for key in 0..500 {
+        net.put((key % 2) as usize, key, key);
+    }
+    net.settle();
+    net.link(1, 2);
+    net.settle();
+    assert_eq!(net.replica(2).len(), 500);
+    assert!(net.node(2).synced.contains(&net.replica(1).id()));
+    net.assert_equal();
+}
+
+#[test]
+fn writes_pass_over_a_relay_within_tens_of_milliseconds() {
+    let mut net = Net::new(3, Config::default());
+    net.link(0, 1);
+    net.link(1, 2);
+    net.settle();
+    net.put(0, 1, 1);
+    net.run(Duration::from_millis(30));
+    assert_eq!(net.get(2, 1), Some(1));
+}
+
+#[test]
+fn exchange_follows_the_direction_of_the_neighbour() {
+    let mut net = Net::new(2, Config::default());
+    net.link_one_way(0, 1);
+    net.put(0, 1, 1);
+    net.put(1, 2, 2);
+    net.run(Duration::from_secs(3));
+    assert_eq!((net.get(1, 1), net.get(1, 2)), (Some(1), Some(2)));
+    assert_eq!((net.get(0, 1), net.get(0, 2)), (Some(1), None));
+}
+
+#[test]
+fn both_sides_of_a_partition_agree_after_it_heals() {
+    let mut net = Net::full(2, Config::default());
+    net.put(0, 1, 1);
+    net.put(0, 2, 2);
+    net.settle();
+    net.cut(0, 1);
+    net.put(0, 3, 3);
+    net.remove(0, 1);
+    net.put(1, 4, 4);
+    net.remove(1, 2);
+    net.settle();
+    net.link(0, 1);
+    net.settle();
+    net.assert_equal();
+    assert_eq!(net.replica(0).to_map().into_keys().collect::<Vec<_>>(), [3, 4]);
+}
+
+#[test]
+fn a_member_that_returns_from_below_the_floor_does_not_bring_removed_keys_back() {
+    let config = Config { max_tombstones: 0, ..Config::default() };
+    let mut net = Net::full(2, config);
+    for key in 0..20 {
+        net.put(0, key, key);
+    }
+    net.settle();
+    net.cut(0, 1);
+    for key in 0..10 {
+        net.remove(0, key);
+    }
+    net.run(Duration::from_secs(3));
+    assert_eq!(net.replica(0).stats().tombstones, 0);
+    net.link(0, 1);
+    net.run(Duration::from_secs(3));
+    net.assert_equal();
+    assert_eq!(net.replica(1).len(), 10);
+}
+
+#[test]
+fn equal_values_written_on_two_sides_are_both_removed_by_one_removal() {
+    let mut net = Net::full(2, Config::default());
+    net.put(0, 1, 5);
+    net.put(1, 1, 5);
+    net.settle();
+    assert_eq!(net.replica(0).siblings(&1).count(), 2);
+    net.remove(0, 1);
+    net.settle();
+    assert_eq!((net.get(0, 1), net.get(1, 1)), (None, None));
+}
+
+#[test]
+fn three_writes_before_joining_arrive_as_one_list() {
+    let mut net = Net::new(2, Config::default());
+    net.merge(0, [(1, 1), (2, 2), (3, 3)]);
+    net.link(0, 1);
+    net.settle();
+    assert_eq!(net.node(1).batches, 1);
+    assert_eq!(net.node(1).changes.len(), 3);
+}
+
+#[test]
+fn maps_with_different_shard_counts_refuse_each_other_and_say_so() {
+    let mut net = Net::new(2, Config::default());
+    net.replace(1, Config { shards: 4, ..Config::default() });
+    net.link(0, 1);
+    net.put(0, 1, 1);
+    net.run(Duration::from_secs(3));
+    assert_eq!(net.get(1, 1), None);
+    assert!(net.node(1).warnings.iter().any(|w| matches!(w, Warning::Shards { theirs: 0, ours: 2, .. })));
+}
+
+#[test]
+fn an_idle_status_is_small() {
+    let mut net = Net::full(2, Config { shards: 16, ..Config::default() });
+    for key in 0..1_000 {
+        net.put(0, key, key);
+    }
+    net.run(Duration::from_secs(3));
+    let now = net.advance(Duration::from_secs(1));
+    let replica = net.replica_mut(0);
+    replica.handle_timeout(now);
+    let sent: Vec<usize> = core::iter::from_fn(|| replica.poll_output())
+        .map(|output| match output {
+            Output::Send { message, .. } => message.encode().len(),
+            other => panic!("idle, and yet {other:?}"),
+        })
+        .collect();
+    assert!(matches!(sent[..], [bytes] if bytes <= 24), "{sent:?}");
+}
+
+#[test]
+fn a_congested_neighbour_is_not_pushed_to_and_pulls_later() {
+    let mut net = Net::full(2, Config::default());
+    let (now, other) = (net.now(), net.replica(1).id());
+    net.replica_mut(0).set_congested(now, other, true);
+    net.merge(0, (0..100).map(|key| (key, key)));
+    net.replica_mut(0).flush(now);
+    assert!(net.replica_mut(0).poll_output().is_none());
+    net.replica_mut(0).set_congested(now, other, false);
+    net.run(Duration::from_secs(1));
+    net.assert_equal();
+}
+
+#[test]
+fn a_removal_wins_where_the_policy_says_so() {
+    let policy = |a: &delta_crdt::Sibling<'_, u64>, b: &delta_crdt::Sibling<'_, u64>| {
+        a.value.is_none().cmp(&b.value.is_none())
+    };
+    let now = support::START;
+    let ids = [ReplicaId::new(1, 1), ReplicaId::new(2, 1)];
+    let mut replicas = ids.map(|id| Replica::<u64, u64, _>::new(id, Config::default(), policy));
+    replicas[0].put(now, 1, 1);
+    let exchange = |replicas: &mut [Replica<u64, u64, _>; 2]| {
+        while let Some((from, output)) =
+            (0..2).find_map(|i| replicas[i].poll_output().map(|output| (i, output)))
+        {
+            if let Output::Send { message, .. } = output {
+                replicas[1 - from].receive(now, ids[from], message);
+            }
+        }
+    };
+    replicas[0].peer_up(now, ids[1]);
+    replicas[1].peer_up(now, ids[0]);
+    exchange(&mut replicas);
+    assert_eq!(replicas[1].get(&1), Some(&1));
+    replicas[0].remove(now, &1);
+    replicas[1].put(now, 1, 2);
+    replicas.iter_mut().for_each(|replica| replica.flush(now));
+    exchange(&mut replicas);
+    assert_eq!((replicas[0].get(&1), replicas[1].get(&1)), (None, None));
+    let _ = LastWriter;
+}
