@@ -39,7 +39,7 @@ fn reasons(path: &str, text: &str) -> Vec<Finding> {
     unexplained.into_iter().map(|(line, name)| Finding::new(path, line, message(name))).collect()
 }
 
-/// Every dependency in a manifest: its line, its name, and whether a comment is above it or in its lines.
+/// Every dependency in a manifest: its line, its name, and whether a comment is above its group or in its lines.
 fn dependencies(text: &str) -> Vec<(usize, String, bool)> {
     let mut found: Vec<(usize, String, bool)> = Vec::new();
     let (mut listing, mut open, mut comment_above) = (false, 0_usize, false);
@@ -64,7 +64,8 @@ fn dependencies(text: &str) -> Vec<(usize, String, bool)> {
         if !code.trim_start().starts_with('[') || open > 0 {
             open = (open + code.matches(['[', '{']).count()).saturating_sub(code.matches([']', '}']).count());
         }
-        comment_above = code.is_empty() && comment;
+        // A comment speaks for the lines directly below it, until an empty one.
+        comment_above = if code.is_empty() { comment } else { comment_above && !code.starts_with('[') };
     }
     found
 }
