@@ -116,7 +116,9 @@ fn typed<K: DeserializeOwned, V: DeserializeOwned>(event: CoreEvent) -> Result<E
         CoreEvent::Changed(Change::Removed { key: name, old }) => {
             Event::Unregistered { key: key(&name)?, pid: old.pid.clone() }
         }
-        CoreEvent::Conflict { key: name, loser, winner } => Event::Conflict { key: key(&name)?, loser, winner },
+        CoreEvent::Conflict { key: name, loser, winner } => {
+            Event::Conflict { key: key(&name)?, loser, winner }
+        }
         CoreEvent::Hidden(nodes) => Event::Hidden(nodes),
     })
 }

@@ -4,7 +4,6 @@
 //! keeps the name and it is written again, or it has lost it and is told. A loser never writes again, so two hosts
 //! that judge one name come to rest after one round.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -68,9 +67,13 @@ impl Names {
                 true
             }
             Some(winner) if *winner.pid.node() == self.local => true,
-            Some(winner) => self.config.order.compare(&ours, winner) == Ordering::Greater,
+            Some(winner) => self.config.order.keeps(&ours, winner),
         };
         if keeps {
+            let ours = winner
+                .filter(|winner| ours.same_child(winner))
+                .map_or(ours.clone(), |winner| ours.aged(&winner));
+            held.entry = Arc::clone(&ours);
             self.write(now, key, ours);
         } else if let Some(winner) = winner {
             self.release(key);

@@ -80,6 +80,11 @@ impl Entry {
         }
     }
 
+    /// This entry with the age of `other`, an older copy of the same child: a move keeps the age.
+    pub(super) fn aged(&self, other: &Entry) -> Arc<Entry> {
+        Arc::new(Entry { registered_at: self.registered_at.min(other.registered_at), ..self.clone() })
+    }
+
     /// Whether this is a copy of the same child with a higher claim: it takes the name from the living `other`.
     #[must_use]
     pub fn supersedes(&self, other: &Entry) -> bool {

@@ -10,7 +10,7 @@ use super::Entry;
 
 /// The order that decides between two processes under one name: the same on all nodes, part of a registry's identity.
 ///
-/// Between copies of one supervised child the higher claim rank wins before any of these is asked.
+/// Copies of one supervised child are not its to judge: between them the higher claim rank holds ([`Order::keeps`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Order {
@@ -22,19 +22,26 @@ pub enum Order {
 }
 
 impl Order {
-    /// Compares two holders of one name: `Greater` when `a` keeps it.
+    /// Compares two holders of one name by this order alone: `Greater` when `a` comes before `b`. Total.
     #[must_use]
     pub fn compare(self, a: &Entry, b: &Entry) -> Ordering {
-        if let (Some(mine), Some(theirs)) = (&a.claim, &b.claim)
-            && a.same_child(b)
-            && mine.rank != theirs.rank
-        {
-            return mine.rank.cmp(&theirs.rank);
-        }
         let newer = a.registered_at.cmp(&b.registered_at).then_with(|| a.pid.cmp(&b.pid));
         match self {
             Self::KeepOldest => newer.reverse(),
             Self::KeepNewest => newer,
+        }
+    }
+
+    /// Whether the holder of `ours`, which lives, keeps the name from `theirs`: of one child the higher claim does, of
+    /// others the first by this order.
+    ///
+    /// Not transitive with three (two copies of a child and a stranger between them in age), so the replica, whose order
+    /// must be total, is given [`Order::compare`], and each holder's node applies this against what the replica shows.
+    #[must_use]
+    pub fn keeps(self, ours: &Entry, theirs: &Entry) -> bool {
+        match (&ours.claim, &theirs.claim) {
+            (Some(a), Some(b)) if a.same_child(b) && a.rank != b.rank => a.rank > b.rank,
+            _ => self.compare(ours, theirs) == Ordering::Greater,
         }
     }
 }

@@ -1,129 +1,51 @@
-//! One registry on one node, without types: the machine, its readers' view, and what connects them to the node.
+//! What connects a machine to its node: one lock, one task, and the callbacks of network, membership and processes.
+//!
+//! Whoever has an input (a caller, the network's thread, the membership's) takes the lock, feeds the machine and publishes
+//! what it changed. The task sends what local writes left, in batches, and wakes for the machine's timers.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use delta_crdt::Now;
-use horde_cluster::{Cluster, HordeMeta};
-use horde_process::{Claim, NameTaken, Node, Pid, Resolve, Scheme};
-use horde_transport::{Event as NetworkEvent, Lane, Network, NodeId, Topic};
+use horde_cluster::{Cluster, HordeMeta, View, Watch};
+use horde_process::{Claim, ExitReason, NameTaken, Node, Pid, Resolve, Scheme};
+use horde_transport::{Event, Lane, NodeId, Subscriber, Subscription, Topic};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::codec::{self, NIL};
+use crate::error::StartError;
 use crate::events::CoreEvent;
-use crate::machine::{Change, Entry, Key, Message, Names, Output, OwnerError, RegisterError};
-use crate::members;
+use crate::machine::{Change, Key, Message, Names, Output, RegisterError};
+use crate::members::{announce, members_of};
 use crate::readers::Readers;
 use crate::rules::Rules;
 
 /// Changes that wait for a subscriber before it is told that it lags.
-pub(crate) const EVENT_BUFFER: usize = 4096;
+const EVENT_BUFFER: usize = 4096;
 
-/// The topic of a registry, and its name among a member's hordes.
+/// What a registry's topic, and its name among a member's hordes, begins with.
+pub(crate) const TOPIC_PREFIX: &str = "registry/";
+
 pub(crate) fn topic_of(registry: &str) -> String {
-    format!("registry/{registry}")
-}
-
-/// A registry as a node hosts it: keys and values are bytes. Clone is cheap.
-///
-/// Every member of the cluster hosts each registry so, typed handles or not; a [`Registry`](crate::Registry) is this with types.
-#[derive(Debug, Clone)]
-pub struct RegistryCore(pub(crate) Arc<Shared>);
-
-impl RegistryCore {
-    /// The registry's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
-
-    /// The entry of an encoded key, if it is held and its node lives. Never waits.
-    #[must_use]
-    pub fn entry(&self, key: &[u8]) -> Option<Arc<Entry>> {
-        self.0.readers.get(key, Arc::clone)
-    }
-
-    /// Who holds an encoded key. Never waits.
-    #[must_use]
-    pub fn whereis(&self, key: &[u8]) -> Option<Pid> {
-        self.0.readers.get(key, |entry| entry.pid.clone())
-    }
-
-    /// Calls `each` with every entry whose node lives, in no order. Never waits.
-    pub fn each(&self, each: impl FnMut(&Key, &Arc<Entry>)) {
-        self.0.readers.each(each);
-    }
-
-    /// How many names there are whose nodes live. Takes time by their number only while some node is down.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.readers.len()
-    }
-
-    /// The encoded keys that `pid` holds. Takes the registry's lock for as long as it takes to copy them.
-    #[must_use]
-    pub fn keys(&self, pid: &Pid) -> Vec<Key> {
-        self.0.lock().names.keys(pid).cloned().collect()
-    }
-
-    /// Registers an encoded key for the local process `pid`; readers see it when this returns.
-    ///
-    /// # Errors
-    /// [`RegisterError`]; nothing was changed.
-    pub fn register(&self, pid: &Pid, key: &[u8], value: &[u8], claim: Option<&Claim>) -> Result<(), RegisterError> {
-        self.0.register(pid, key, value, claim)
-    }
-
-    /// Gives up an encoded key, which `pid` holds.
-    ///
-    /// # Errors
-    /// [`OwnerError`]; nothing was changed.
-    pub fn unregister(&self, pid: &Pid, key: &[u8]) -> Result<(), OwnerError> {
-        let key = Key::new(key);
-        self.0.act(|names, now| names.unregister(now, pid, &key))
-    }
-
-    /// Replaces the encoded value of a key, which `pid` holds.
-    ///
-    /// # Errors
-    /// [`OwnerError`]; nothing was changed.
-    pub fn update_value(&self, pid: &Pid, key: &[u8], value: &[u8]) -> Result<(), OwnerError> {
-        let key = Key::new(key);
-        self.0.act(|names, now| names.update_value(now, pid, &key, value.into()))
-    }
-
-    /// Whether this node's copy has synced: before, it may lack names that others hold.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        *self.0.ready.borrow()
-    }
-
-    /// Waits until this node's copy has synced, however long that takes.
-    pub async fn ready(&self) {
-        let mut ready = self.0.ready.subscribe();
-        // It fails when the sender is gone, and `self` holds the sender.
-        let _ = ready.wait_for(|ready| *ready).await;
-    }
-
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<CoreEvent> {
-        self.0.events.subscribe()
-    }
+    format!("{TOPIC_PREFIX}{registry}")
 }
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
     pub(crate) rules: Rules,
+    pub(crate) readers: Readers,
+    pub(crate) events: broadcast::Sender<CoreEvent>,
+    pub(crate) ready: watch::Sender<bool>,
     topic: Topic,
     state: Mutex<State>,
-    readers: Readers,
-    events: broadcast::Sender<CoreEvent>,
-    ready: watch::Sender<bool>,
     wake: Arc<Notify>,
     started: Instant,
     cluster: Cluster,
     node: Node,
+    /// What calls back into this; each through a weak reference.
+    kept: OnceLock<(Subscription, Watch)>,
 }
 
 #[derive(Debug)]
@@ -133,6 +55,8 @@ struct State {
     sleeps_until: Option<Duration>,
     /// The driver was woken and has not looked yet.
     woken: bool,
+    /// The view that the machine knows.
+    view: u64,
 }
 
 /// What is done once the lock is free, since it calls into other layers.
@@ -143,6 +67,59 @@ struct Effects {
 }
 
 impl Shared {
+    /// Hosts the registry: joins its topic, its scheme of names, and the membership.
+    pub(crate) fn start(
+        name: &str,
+        rules: Rules,
+        node: &Node,
+        cluster: &Cluster,
+    ) -> Result<Arc<Self>, StartError> {
+        let bad_name = |_| StartError::BadName(name.to_owned());
+        let topic =
+            Topic::new(if name.is_empty() { String::new() } else { topic_of(name) }).map_err(bad_name)?;
+        let names = Names::new(cluster.local().clone(), rules.config());
+        let shared = Arc::new(Self {
+            name: name.into(),
+            rules,
+            readers: Readers::new(),
+            events: broadcast::Sender::new(EVENT_BUFFER),
+            ready: watch::Sender::new(false),
+            topic,
+            state: Mutex::new(State { names, sleeps_until: None, woken: false, view: 0 }),
+            wake: Arc::new(Notify::new()),
+            started: Instant::now(),
+            cluster: cluster.clone(),
+            node: node.clone(),
+            kept: OnceLock::new(),
+        });
+        let weak = Arc::downgrade(&shared);
+        let subscription = cluster.network().subscribe(&shared.topic, Arc::new(Ear(weak.clone())))?;
+        let watch = cluster.watch(move |_, view| {
+            if let Some(shared) = weak.upgrade() {
+                shared.see(view);
+            }
+        });
+        let kept = shared.kept.set((subscription, watch));
+        debug_assert!(kept.is_ok(), "set once");
+        let resolver: Weak<dyn Resolve> = Arc::downgrade(&shared) as _;
+        node.resolver(Scheme::Registry(Arc::clone(&shared.name)), resolver);
+        shared.see(&cluster.view());
+        shared.announce(false);
+        cluster.control().handle().spawn(run(Arc::downgrade(&shared), Arc::clone(&shared.wake)));
+        Ok(shared)
+    }
+
+    /// Takes a view of the members, unless it knows a later one.
+    fn see(&self, view: &View) {
+        let members = members_of(view, self.topic.as_str());
+        self.with(|state, now| {
+            if view.version >= state.view {
+                state.view = view.version;
+                state.names.set_view(now, members);
+            }
+        });
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock would be a bug of the machine; its state is consistent between inputs.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -156,8 +133,12 @@ impl Shared {
 
     /// Feeds the machine one input and performs what it asks for. Makes no task hop.
     pub(crate) fn act<T>(&self, input: impl FnOnce(&mut Names, Now) -> T) -> T {
+        self.with(|state, now| input(&mut state.names, now))
+    }
+
+    fn with<T>(&self, input: impl FnOnce(&mut State, Now) -> T) -> T {
         let mut state = self.lock();
-        let result = input(&mut state.names, self.now());
+        let result = input(&mut state, self.now());
         let effects = self.drain(&mut state);
         let earlier = match (state.names.poll_timeout(), state.sleeps_until) {
             (Some(at), Some(until)) => at < until,
@@ -240,7 +221,8 @@ impl Shared {
             let text = codec::key_text(key.as_bytes());
             tracing::warn!(node = %self.cluster.local(), registry = %self.name, key = text, loser = %pid, %winner, "name conflict");
             self.publish(CoreEvent::Conflict { key, loser: pid.clone(), winner: winner.clone() });
-            members::signal(&self.node, &pid, &self.name, text, winner);
+            let reason = ExitReason::NameConflict { registry: self.name.to_string(), key: text, winner };
+            self.node.exit(&pid, reason);
         }
         if effects.ready {
             self.announce(true);
@@ -251,21 +233,26 @@ impl Shared {
     /// Tells all members that this node hosts the registry, and whether its copy can be synced from.
     fn announce(&self, ready: bool) {
         let horde = HordeMeta { ready, config: self.rules.encode() };
-        let topic = self.topic.as_str().to_owned();
-        members::announce(&self.cluster, topic, horde);
+        announce(&self.cluster, self.topic.as_str(), horde);
     }
 
-    fn register(&self, pid: &Pid, key: &[u8], value: &[u8], claim: Option<&Claim>) -> Result<(), RegisterError> {
+    pub(crate) fn register(
+        &self,
+        pid: &Pid,
+        key: &[u8],
+        value: &[u8],
+        claim: Option<&Claim>,
+    ) -> Result<(), RegisterError> {
         let key = Key::new(key);
         let value = if value.is_empty() { NIL.into() } else { value.into() };
         self.act(|names, now| names.register(now, pid, &key, value, claim))
     }
 
-    fn event(&self, event: NetworkEvent) {
+    fn event(&self, event: Event) {
         match event {
-            NetworkEvent::Up(peer) => self.act(|names, now| names.link_up(now, &peer.id)),
-            NetworkEvent::Down { peer, .. } => self.act(|names, now| names.link_down(now, &peer)),
-            NetworkEvent::Frame { from, frame, .. } => match Message::decode(&frame) {
+            Event::Up(peer) => self.act(|names, now| names.link_up(now, &peer.id)),
+            Event::Down { peer, .. } => self.act(|names, now| names.link_down(now, &peer)),
+            Event::Frame { from, frame, .. } => match Message::decode(&frame) {
                 Ok(message) => self.act(|names, now| names.receive(now, &from, message)),
                 Err(error) => {
                     tracing::warn!(node = %self.cluster.local(), topic = %self.topic, %from, %error, "a bad frame was dropped");
@@ -290,6 +277,29 @@ impl Resolve for Shared {
 
     fn unregister_all(&self, pid: &Pid) {
         self.act(|names, now| names.process_ended(now, pid));
+    }
+}
+
+/// Hears the network for a registry that may be gone.
+struct Ear(Weak<Shared>);
+
+impl Subscriber for Ear {
+    fn event(&self, event: Event) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.event(event);
+        }
+    }
+}
+
+/// The task: sends and wakes, until the registry is gone.
+async fn run(shared: Weak<Shared>, wake: Arc<Notify>) {
+    loop {
+        let Some(until) = shared.upgrade().map(|shared| shared.turn()) else { return };
+        match until {
+            // Woken or time over: the turn finds out which.
+            Some(at) => drop(tokio::time::timeout_at(at.into(), wake.notified()).await),
+            None => wake.notified().await,
+        }
     }
 }
 
