@@ -131,7 +131,11 @@ fn a_node_that_leaves_has_left_everywhere_and_knows_it() {
     assert_eq!(nodes[0].cluster.view().stopped, Some(Stopped::Left));
     assert_eq!(block_on(nodes[0].cluster.ready()), Err(Stopped::Left));
     for node in &nodes[1..] {
-        assert_eq!(node.cluster.view().status(&leaver), Some(MemberStatus::Left), "noted before leave returned");
+        assert_eq!(
+            node.cluster.view().status(&leaver),
+            Some(MemberStatus::Left),
+            "noted before leave returned"
+        );
         node.hears(&MemberEvent::Leaving(leaver.clone()));
         node.hears(&MemberEvent::Left(leaver.clone()));
     }
@@ -157,7 +161,8 @@ fn a_change_of_meta_is_seen_everywhere() {
 #[test]
 fn a_meta_over_the_limit_is_refused_and_changes_nothing() {
     let network = MemoryNetwork::new();
-    let node = Node::start(&network, id("one", 1), ClusterConfig { max_meta: 64, ..ClusterConfig::default() });
+    let node =
+        Node::start(&network, id("one", 1), ClusterConfig { max_meta: 64, ..ClusterConfig::default() });
     let error = node.cluster.try_update_meta(|meta| meta.version = "x".repeat(100)).unwrap_err();
     assert_eq!(error.limit, 64);
     assert_eq!(node.cluster.view().get(node.id()).unwrap().meta.version, "");

@@ -101,13 +101,21 @@ impl Membership {
         }
     }
 
-    /// Tells a peer that it is no member, and closes its connection.
+    /// Tells a peer that it is no member, and closes its connection once it had time to hear it.
     pub(crate) fn refuse(&mut self, peer: &NodeId, why: Refusal) {
         let stopped = stopped(&why, peer);
         self.send(peer, &Frame::Refused(why));
-        self.outputs.push_back(Output::Disconnect { peer: peer.clone(), why: stopped.to_string() });
+        self.refused.insert(peer.clone(), (self.now + self.config.heartbeat, stopped.to_string()));
         self.outputs.push_back(Output::Warn(Warning::Refused { peer: peer.clone(), why: stopped }));
         self.links.remove(peer);
+    }
+
+    pub(crate) fn close_refused(&mut self) {
+        let now = self.now;
+        let (due, later) = std::mem::take(&mut self.refused).into_iter().partition(|(_, (at, _))| *at <= now);
+        self.refused = later;
+        let due: std::collections::BTreeMap<NodeId, (Duration, String)> = due;
+        self.outputs.extend(due.into_iter().map(|(peer, (_, why))| Output::Disconnect { peer, why }));
     }
 
     /// This node is not taken as a member.

@@ -164,6 +164,8 @@ pub struct Membership {
     pub(crate) own: Record,
     pub(crate) known: BTreeMap<NodeName, Known>,
     pub(crate) links: BTreeMap<NodeId, Link>,
+    /// Peers that were told why they are no members, and when their connections are closed.
+    pub(crate) refused: BTreeMap<NodeId, (Duration, String)>,
     pub(crate) found: BTreeMap<String, BTreeSet<SocketAddr>>,
     pub(crate) vanished: BTreeSet<SocketAddr>,
     pub(crate) dialled: BTreeSet<SocketAddr>,
@@ -206,6 +208,7 @@ impl Membership {
             own,
             known: BTreeMap::new(),
             links: BTreeMap::new(),
+            refused: BTreeMap::new(),
             found: BTreeMap::new(),
             vanished: BTreeSet::new(),
             dialled: BTreeSet::new(),
@@ -312,6 +315,7 @@ impl Membership {
         self.advance();
         self.beat_all_due();
         self.forget_the_left();
+        self.close_refused();
         self.finish();
     }
 

@@ -61,6 +61,7 @@ impl Membership {
 
     /// A connection ended.
     pub(crate) fn peer_down(&mut self, peer: &NodeId, reason: &DownReason) {
+        self.refused.remove(peer);
         if self.links.remove(peer).is_none() {
             return;
         }

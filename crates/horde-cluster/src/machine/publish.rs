@@ -69,6 +69,7 @@ impl Membership {
                 (None, _) => due = due.min(known.told + self.config.reach_grace * factor),
             }
         }
+        due = self.refused.values().fold(due, |due, (at, _)| due.min(*at));
         if let Some(departure) = &self.departure {
             due = due.min(departure.by);
         }
