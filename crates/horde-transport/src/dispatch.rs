@@ -98,6 +98,11 @@ impl Dispatch {
         &self.local
     }
 
+    #[cfg(feature = "quic")]
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Queues an item. After [`Dispatch::close`] only outcomes of requests are still handed over.
     pub(crate) fn push(&self, item: Item) {
         let mut queue = lock(&self.queue);
@@ -311,6 +316,18 @@ impl fmt::Debug for Dispatch {
 }
 
 impl Entry {
+    /// Waits until the subscriber has heard of the peers present: no frame comes before.
+    #[cfg(feature = "quic")]
+    pub(crate) async fn ready(&self) {
+        loop {
+            let announced = self.announced.notified();
+            if self.ready.load(Ordering::Acquire) {
+                return;
+            }
+            announced.await;
+        }
+    }
+
     /// Calls the subscriber.
     pub(crate) fn tell(&self, event: Event) {
         guarded(|| self.subscriber.event(event));

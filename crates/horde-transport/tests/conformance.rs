@@ -5,6 +5,10 @@
 #[expect(dead_code, reason = "shared by several test binaries")]
 mod recorder;
 
+#[cfg(feature = "quic")]
+#[path = "common/mesh.rs"]
+mod mesh;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -211,6 +215,31 @@ mod memory {
             let network = horde_transport::MemoryNetwork::new();
             let (one, two) = (network.attach(id("one", 1)), network.attach(id("two", 1)));
             let cut = Box::new(move || network.cut(&id("one", 1), &id("two", 1)));
+            Pair { one, two, cut }
+        })
+    }
+
+    everything!(pair);
+}
+
+#[cfg(feature = "quic")]
+mod quic {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{Made, Pair};
+    use crate::mesh::{connect, node};
+
+    fn pair() -> Made {
+        Box::pin(async {
+            let (one, two) = (node("one"), node("two"));
+            connect(&one, &two).await;
+            let (from, address) = (Arc::downgrade(&one), two.local_addr());
+            let cut = Box::new(move || {
+                if let Some(one) = from.upgrade() {
+                    one.cut(address, true);
+                }
+            });
             Pair { one, two, cut }
         })
     }

@@ -1,0 +1,23 @@
+//! The mesh over QUIC: one authenticated connection per pair of nodes. All of quinn stays in here.
+
+mod accept;
+mod bulk;
+mod close;
+mod config;
+mod decoder;
+mod dial;
+mod endpoint;
+mod greeting;
+mod lane;
+mod link;
+mod links;
+mod reader;
+mod socket;
+mod status;
+mod tether;
+mod tls;
+mod wire;
+
+pub use config::{BindError, QuicConfig, Timing};
+pub use endpoint::Quic;
+pub use status::{DialFailure, DialState, DialStatus, PeerStats, Refused};

@@ -1,0 +1,129 @@
+//! The connections that are up, at most one to each node.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::link::Link;
+use crate::dispatch::lock;
+use crate::{DownReason, NodeId};
+
+/// A connection younger than this is not given up because the peer has not heard of it: word may be on its way.
+const YOUNG: Duration = Duration::from_secs(1);
+
+/// The table of links.
+#[derive(Debug)]
+pub(crate) struct Links {
+    up: RwLock<BTreeMap<NodeId, Arc<Link>>>,
+    limit: usize,
+    changed: watch::Sender<u64>,
+    last: Mutex<u64>,
+}
+
+/// What to do when there is a link to the same node already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Keep it; refuse the new one.
+    Keep,
+    /// Keep it if it is young; the peer says that it has none.
+    KeepYoung,
+    /// The new one takes its place: the peer that decides said so.
+    Replace,
+}
+
+/// Why a link was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// One to the same node stands.
+    Duplicate,
+    /// A later life of the node is connected.
+    Outdated,
+    /// The table is full.
+    Full,
+}
+
+impl Links {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { up: RwLock::default(), limit, changed: watch::channel(0).0, last: Mutex::new(0) }
+    }
+
+    /// A fresh number for a link; 0 is never one.
+    pub(crate) fn number(&self) -> u64 {
+        let mut last = lock(&self.last);
+        *last += 1;
+        *last
+    }
+
+    pub(crate) fn get(&self, id: &NodeId) -> Option<Arc<Link>> {
+        self.up.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Link>> {
+        self.up.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The link whose peer listens at `address`.
+    pub(crate) fn at(&self, address: SocketAddr) -> Option<Arc<Link>> {
+        self.all().into_iter().find(|link| link.peer.address == Some(address) && link.is_live())
+    }
+
+    /// Puts a link in its place. The links that it ends come back: its `Up` waits until they are finished.
+    pub(crate) fn install(&self, link: &Arc<Link>, rule: Rule) -> Result<Vec<Arc<Link>>, NotTaken> {
+        let mut up = self.up.write().unwrap_or_else(PoisonError::into_inner);
+        let id = &link.peer.id;
+        let lives = || up.values().filter(|other| other.peer.id.name() == id.name() && other.is_live());
+        if lives().any(|other| other.peer.id > *id) {
+            return Err(NotTaken::Outdated);
+        }
+        if let Some(standing) = up.get(id).filter(|standing| standing.is_live()) {
+            let keep = match rule {
+                Rule::Keep => true,
+                Rule::KeepYoung => standing.since.elapsed() < YOUNG,
+                Rule::Replace => false,
+            };
+            if keep {
+                return Err(NotTaken::Duplicate);
+            }
+        }
+        let ended: Vec<_> = up.values().filter(|other| other.peer.id.name() == id.name()).cloned().collect();
+        if ended.is_empty() && up.len() >= self.limit {
+            return Err(NotTaken::Full);
+        }
+        for old in &ended {
+            up.remove(&old.peer.id);
+        }
+        up.insert(id.clone(), link.clone());
+        drop(up);
+        for old in &ended {
+            if old.peer.id == *id {
+                old.end(DownReason::Lost("a new connection took its place".into()));
+            } else {
+                old.end(DownReason::Replaced);
+            }
+        }
+        self.bump();
+        Ok(ended)
+    }
+
+    /// Takes a link out, unless another has its place already.
+    pub(crate) fn remove(&self, link: &Arc<Link>) {
+        let mut up = self.up.write().unwrap_or_else(PoisonError::into_inner);
+        if up.get(&link.peer.id).is_some_and(|current| Arc::ptr_eq(current, link)) {
+            up.remove(&link.peer.id);
+        }
+        drop(up);
+        self.bump();
+    }
+
+    /// Ticks whenever the table changes.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn bump(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+}

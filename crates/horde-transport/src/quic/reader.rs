@@ -1,0 +1,137 @@
+//! The receiving end: streams of a peer, read straight into subscribers.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::{ReadError, RecvStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::decoder::{Decoder, TooLong};
+use super::endpoint::Inner;
+use super::link::Link;
+use super::wire::{Header, MAX_HEADER, VERSION, decode, lane_of};
+use crate::dispatch::deliver_request;
+use crate::{Event, Lane, RequestError};
+
+/// Bytes taken from a stream at a time.
+const CHUNK: usize = 64 << 10;
+
+/// Why a stream is not read on.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("{0}")]
+    Lost(#[from] ReadError),
+    #[error("{0}")]
+    TooLong(#[from] TooLong),
+    #[error("a stream of version {0} where {VERSION} was agreed")]
+    Version(u8),
+    #[error("a stream for lane {0}, which is none")]
+    NoLane(u8),
+    #[error("two streams for one lane")]
+    TwoLanes,
+    #[error("a frame that does not decode")]
+    Frame(#[from] postcard::Error),
+    #[error("a stream that ends inside a frame")]
+    Cut,
+}
+
+/// Reads all streams of a peer until the connection ends, or until as many as the peer's goodbye says are read.
+pub(crate) async fn run(inner: Arc<Inner>, link: Arc<Link>, mut goodbye: watch::Receiver<Option<u64>>) {
+    let mut streams = JoinSet::new();
+    let mut accepted = 0;
+    loop {
+        while streams.try_join_next().is_some() {}
+        let last = *goodbye.borrow_and_update();
+        if last.is_some_and(|last| accepted >= last) && streams.is_empty() {
+            return;
+        }
+        tokio::select! {
+            stream = link.connection.accept_uni() => {
+                let Ok(stream) = stream else { return };
+                accepted += 1;
+                let (inner, link) = (inner.clone(), link.clone());
+                streams.spawn(async move {
+                    if let Err(broken) = read(&inner, &link, stream).await {
+                        broken.report(&link);
+                    }
+                });
+            }
+            Some(_) = streams.join_next() => {}
+            changed = goodbye.changed() => if changed.is_err() { pending::<()>().await },
+        }
+    }
+}
+
+impl Broken {
+    /// A peer that breaks the protocol is closed; a lost connection is its link's business.
+    fn report(&self, link: &Link) {
+        if !matches!(self, Self::Lost(_)) {
+            link.violated(&self.to_string());
+        }
+    }
+}
+
+async fn read(inner: &Arc<Inner>, link: &Arc<Link>, mut stream: RecvStream) -> Result<(), Broken> {
+    let mut decoder = Decoder::new(0);
+    let preamble = loop {
+        if let Some(preamble) = decoder.preamble(2) {
+            break preamble;
+        }
+        match stream.read_chunk(CHUNK, true).await? {
+            Some(chunk) => decoder.push(&chunk.bytes),
+            None => return Err(Broken::Cut),
+        }
+    };
+    if preamble[0] != VERSION {
+        return Err(Broken::Version(preamble[0]));
+    }
+    let lane = lane_of(preamble[1]).ok_or(Broken::NoLane(preamble[1]))?;
+    if lane != Lane::Bulk && !link.claim(lane) {
+        return Err(Broken::TwoLanes);
+    }
+    decoder.set_limit(inner.limits().frame(lane) + MAX_HEADER);
+    loop {
+        while let Some(body) = decoder.next()? {
+            deliver(inner, link, lane, &body).await?;
+        }
+        match stream.read_chunk(CHUNK, true).await? {
+            Some(chunk) => decoder.push(&chunk.bytes),
+            None if decoder.is_empty() => return Ok(()),
+            None => return Err(Broken::Cut),
+        }
+    }
+}
+
+async fn deliver(inner: &Arc<Inner>, link: &Arc<Link>, lane: Lane, body: &Bytes) -> Result<(), Broken> {
+    let (header, payload) = decode(body)?;
+    let reply = |id: u64, outcome: Result<Bytes, RequestError>| {
+        if let Some(on_reply) = inner.dispatch.pending.take(id, link.number) {
+            crate::dispatch::guarded(|| on_reply(outcome));
+        }
+    };
+    match header {
+        Header::Frame { topic } => {
+            if let Some(entry) = inner.dispatch.subscriber(topic) {
+                entry.ready().await;
+                entry.tell(Event::Frame { from: link.peer.id.clone(), lane, frame: payload });
+            }
+        }
+        Header::Request { id, timeout_us, topic } => {
+            let entry = inner.dispatch.subscriber(topic);
+            if let Some(entry) = &entry {
+                entry.ready().await;
+            }
+            let (inner, asker) = (inner.clone(), link.clone());
+            let answer = Box::new(move |outcome| asker.answer(&inner, id, outcome));
+            let timeout = Duration::from_micros(timeout_us);
+            deliver_request(entry, link.peer.id.clone(), payload, timeout, answer);
+        }
+        Header::Reply { id } => reply(id, Ok(payload)),
+        Header::NoSuchTopic { id } => reply(id, Err(RequestError::NoSuchTopic)),
+        Header::Unanswered { id } => reply(id, Err(RequestError::Unanswered)),
+    }
+    Ok(())
+}
