@@ -1,1 +1,92 @@
 //! Processes on tokio: typed messages, links, monitors, exit reasons, local supervision.
+
+mod claim;
+mod codec;
+mod error;
+mod message;
+mod name;
+mod pid;
+mod reason;
+mod resolve;
+mod start;
+mod state;
+mod stop;
+
+#[cfg(feature = "tokio")]
+mod address;
+#[cfg(feature = "tokio")]
+mod builder;
+#[cfg(feature = "tokio")]
+mod call;
+#[cfg(feature = "tokio")]
+mod cell;
+#[cfg(feature = "tokio")]
+mod context;
+#[cfg(feature = "tokio")]
+mod control;
+#[cfg(feature = "tokio")]
+mod frame;
+#[cfg(feature = "tokio")]
+mod helper;
+#[cfg(feature = "tokio")]
+mod kind;
+#[cfg(feature = "tokio")]
+mod mailbox;
+#[cfg(feature = "tokio")]
+mod messages;
+#[cfg(feature = "tokio")]
+mod method;
+#[cfg(feature = "tokio")]
+mod names;
+#[cfg(feature = "tokio")]
+mod node;
+#[cfg(feature = "tokio")]
+mod process;
+#[cfg(feature = "tokio")]
+mod reaper;
+#[cfg(feature = "tokio")]
+mod remote;
+#[cfg(feature = "tokio")]
+mod reply;
+#[cfg(feature = "tokio")]
+mod run;
+#[cfg(feature = "tokio")]
+mod signals;
+#[cfg(feature = "tokio")]
+mod table;
+#[cfg(feature = "tokio")]
+mod timer;
+
+pub use claim::{Claim, ClaimRank, FencingToken};
+pub use codec::{CodecError, decode, encode};
+pub use error::{CallError, NodeError, SpawnError, StartError, StartFailure};
+pub use horde_derive::Message;
+pub use message::Message;
+pub use name::{Name, Scheme};
+pub use pid::Pid;
+pub use reason::ExitReason;
+pub use resolve::{NameTaken, Resolve};
+pub use start::{Shutdown, Start, Watcher};
+pub use state::{State, Versions};
+pub use stop::Stop;
+
+#[cfg(feature = "tokio")]
+pub use {
+    address::{NotSent, Ref},
+    builder::NodeBuilder,
+    call::Call,
+    context::Context,
+    messages::{Lists, Messages},
+    method::{Method, MethodWith},
+    node::Node,
+    process::{Down, Exit, Handle, Process, Serve},
+    reply::Reply,
+    signals::MonitorRef,
+    timer::TimerRef,
+};
+
+#[doc(hidden)]
+pub mod __private {
+    //! What the derive writes.
+    pub use crate::message::MessageValue;
+}

@@ -1,0 +1,325 @@
+//! A call: a future that sends when it is first awaited.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use horde_transport::{RequestError, Responder, SendError};
+use pin_project_lite::pin_project;
+use tokio::sync::oneshot;
+use tokio::time::{Sleep, sleep_until};
+
+use crate::address::{Ref, Route, bad_payload};
+use crate::cell::{Inbox, Shared};
+use crate::frame::{self, Answer, Head};
+use crate::mailbox::Refused;
+use crate::node::NODE;
+use crate::reply::Lost;
+use crate::signals::Ended;
+use crate::{CallError, Message, Name, Pid, Process, Reply, codec, remote};
+
+/// How long a call waits unless it says otherwise.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What putting a message into a mailbox gives: nothing, or the message and its reply back.
+pub(crate) type Push<M> = Result<(), (M, Reply<<M as Message>::Reply>, Refused)>;
+
+type PushFn<P, M> = fn(&dyn Inbox<P>, M, Reply<<M as Message>::Reply>, Option<Instant>) -> Push<M>;
+
+pin_project! {
+    /// A call not yet sent: await it, or give it a deadline first. Nothing is boxed on the way to a process of this node.
+    ///
+    /// Dropped before its answer, the message is dropped unhandled if the process has not taken it yet.
+    ///
+    /// # Panics
+    /// When it is awaited outside a tokio runtime with its timer enabled.
+    #[must_use = "a call does nothing until it is awaited"]
+    pub struct Call<P: Process, M: Message> {
+        target: Ref<P>,
+        push: PushFn<P, M>,
+        limit: Limit,
+        stage: Stage<P, M>,
+        #[pin]
+        sleep: Option<Sleep>,
+    }
+}
+
+/// How long the caller waits.
+#[derive(Clone, Copy)]
+enum Limit {
+    For(Duration),
+    /// Set when it is sent.
+    Until {
+        at: Instant,
+        patience: Duration,
+    },
+}
+
+enum Stage<P: Process, M: Message> {
+    /// Not sent.
+    New(Option<M>),
+    /// The mailbox is full.
+    Room { message: Option<M>, place: Place<P> },
+    /// In the mailbox, or in the handler.
+    Here { answer: oneshot::Receiver<Result<M::Reply, Lost>>, inbox: Arc<dyn Inbox<P>> },
+    /// The handler panicked: the end of the process is the answer.
+    Ending(Ended),
+    /// On its way in bytes.
+    There { answer: oneshot::Receiver<Result<Bytes, RequestError>>, pid: Pid },
+}
+
+/// A place among those who wait for room; left when dropped.
+struct Place<P: Process> {
+    inbox: Arc<dyn Inbox<P>>,
+    ticket: u64,
+}
+
+impl<P: Process> Drop for Place<P> {
+    fn drop(&mut self) {
+        self.inbox.leave(self.ticket);
+    }
+}
+
+impl<P: Process, M: Message> Call<P, M> {
+    pub(crate) fn new(target: Ref<P>, message: M, push: PushFn<P, M>) -> Self {
+        Self { target, push, limit: Limit::For(PATIENCE), stage: Stage::New(Some(message)), sleep: None }
+    }
+
+    /// Waits for `timeout` from the moment it is sent. It travels: a process that finds the message later drops it.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limit = Limit::For(timeout);
+        self
+    }
+
+    /// Waits until `at`, for instance [`crate::Context::deadline`] of the call that is being handled.
+    pub fn deadline(mut self, at: Instant) -> Self {
+        let patience = at.saturating_duration_since(now());
+        self.limit = Limit::Until { at, patience };
+        self
+    }
+}
+
+impl<P: Process, M: Message> Future for Call<P, M> {
+    type Output = Result<M::Reply, CallError>;
+
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let unsent = match this.stage {
+            Stage::New(message) | Stage::Room { message, .. } => message.take(),
+            _ => None,
+        };
+        if let Some(message) = unsent {
+            if this.limit.is_none() {
+                return Poll::Ready(Err(this.limit.over()));
+            }
+            // What was there is dropped by this: a place among those who wait for room goes to the next.
+            *this.stage = send(this.target, *this.push, message, this.limit.fix(), task)?;
+        }
+        if let Poll::Ready(outcome) = this.stage.poll(this.target, this.limit, task) {
+            return Poll::Ready(outcome);
+        }
+        let at = this.limit.fix();
+        if this.sleep.is_none() {
+            this.sleep.set(Some(sleep_until(at.into())));
+        }
+        if let Some(sleep) = this.sleep.as_pin_mut() {
+            ready!(sleep.poll(task));
+        }
+        Poll::Ready(Err(match this.stage {
+            Stage::Room { .. } => this.target.refused(Refused::Full),
+            _ => this.limit.over(),
+        }))
+    }
+}
+
+impl Limit {
+    /// When the caller gives up: fixed when it is first asked for.
+    fn fix(&mut self) -> Instant {
+        if let Self::For(patience) = *self {
+            // As far away as a clock can say is for ever.
+            let far = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+            *self = Self::Until { at: now() + patience.min(far), patience };
+        }
+        match *self {
+            Self::Until { at, .. } => at,
+            Self::For(patience) => now() + patience,
+        }
+    }
+
+    /// True if there is no time at all.
+    fn is_none(self) -> bool {
+        match self {
+            Self::For(patience) | Self::Until { patience, .. } => patience.is_zero(),
+        }
+    }
+
+    fn over(self) -> CallError {
+        match self {
+            Self::For(patience) | Self::Until { patience, .. } => CallError::Timeout(patience),
+        }
+    }
+}
+
+impl<P: Process, M: Message> Stage<P, M> {
+    fn poll(
+        &mut self,
+        target: &Ref<P>,
+        limit: &Limit,
+        task: &mut Task<'_>,
+    ) -> Poll<Result<M::Reply, CallError>> {
+        if let Self::Here { answer, inbox } = self {
+            match ready!(Pin::new(answer).poll(task)) {
+                Ok(Ok(answer)) => return Poll::Ready(Ok(answer)),
+                Ok(Err(Lost)) => *self = Self::Ending(Ended::of(Arc::clone(inbox).shared())),
+                Err(_) => {
+                    let ended = inbox.core().ended();
+                    return Poll::Ready(Err(
+                        ended.map_or(CallError::NoReply, |reason| CallError::Exited(reason.clone()))
+                    ));
+                }
+            }
+        }
+        match self {
+            Self::Ending(ended) => Pin::new(ended).poll(task).map(|reason| Err(CallError::Exited(reason))),
+            Self::There { answer, pid } => {
+                let outcome = ready!(Pin::new(answer).poll(task)).unwrap_or(Err(RequestError::Interrupted));
+                Poll::Ready(
+                    outcome
+                        .map_err(|error| lost(error, pid, *limit))
+                        .and_then(|frame| read::<P, M>(&frame, target, *limit)),
+                )
+            }
+            _ => Poll::Pending,
+        }
+    }
+}
+
+/// Sends the message, or waits for room.
+fn send<P: Process, M: Message>(
+    target: &Ref<P>,
+    push: PushFn<P, M>,
+    message: M,
+    at: Instant,
+    task: &Task<'_>,
+) -> Result<Stage<P, M>, CallError> {
+    match target.route()? {
+        Route::Here(inbox) => here(target, push, inbox, message, at, task),
+        Route::Other(other) => there(target, other.core().pid.clone(), &message, at, Some(other)),
+        Route::There(pid) => there(target, pid, &message, at, None),
+    }
+}
+
+fn here<P: Process, M: Message>(
+    target: &Ref<P>,
+    push: PushFn<P, M>,
+    inbox: Arc<dyn Inbox<P>>,
+    message: M,
+    at: Instant,
+    task: &Task<'_>,
+) -> Result<Stage<P, M>, CallError> {
+    let (to, answer) = oneshot::channel();
+    let (mut message, mut reply) = (message, Reply::here(to));
+    loop {
+        match push(&*inbox, message, reply, Some(at)) {
+            Ok(()) => return Ok(Stage::Here { answer, inbox }),
+            Err((_, _, Refused::Closed)) => return Err(target.refused(Refused::Closed)),
+            Err((back, unused, Refused::Full)) => {
+                if let Some(ticket) = inbox.wait_for_room(task.waker()) {
+                    return Ok(Stage::Room { message: Some(back), place: Place { inbox, ticket } });
+                }
+                (message, reply) = (back, unused);
+            }
+        }
+    }
+}
+
+/// Sends in bytes: to another node, or to a process of this node whose type is not `P`.
+fn there<P: Process, M: Message>(
+    target: &Ref<P>,
+    pid: Pid,
+    message: &M,
+    at: Instant,
+    other: Option<Shared>,
+) -> Result<Stage<P, M>, CallError> {
+    let (to, answer) = oneshot::channel();
+    let on_reply = move |outcome| {
+        // A caller who is gone does not want to know.
+        drop(to.send(outcome));
+    };
+    let left = at.saturating_duration_since(now());
+    match other {
+        Some(other) => {
+            let payload = codec::encode(message).map_err(|error| bad_payload::<M>(&error))?;
+            let responder = Responder::new(move |frame| on_reply(frame.ok_or(RequestError::Unanswered)));
+            remote::deliver_call(&other, M::NAME, payload.into(), left, responder);
+        }
+        None => {
+            let head = Head::Call { target: pid.number(), message: M::NAME };
+            let frame = frame::write_value(&head, message).map_err(|error| bad_payload::<M>(&error))?;
+            target.node()?.request(pid.node(), frame, left, Box::new(on_reply))?;
+        }
+    }
+    Ok(Stage::There { answer, pid })
+}
+
+/// What an answer in bytes says.
+fn read<P: Process, M: Message>(frame: &Bytes, target: &Ref<P>, limit: Limit) -> Result<M::Reply, CallError> {
+    let (answer, at) =
+        frame::read::<Answer>(frame).map_err(|error| CallError::BadReply(error.to_string()))?;
+    let message = || M::NAME.to_owned();
+    match answer {
+        Answer::Ok => {
+            let decode =
+                || codec::decode(&frame[at..]).map_err(|error| CallError::BadReply(error.to_string()));
+            NODE.sync_scope(target.node()?.clone(), decode)
+        }
+        Answer::NoProcess => Err(target.nobody()),
+        Answer::Full => Err(target.refused(Refused::Full)),
+        Answer::UnknownMessage => Err(CallError::UnknownMessage { message: message() }),
+        Answer::BadPayload(why) => Err(CallError::BadPayload { message: message(), why }),
+        Answer::Exited(reason) => Err(CallError::Exited(reason)),
+        Answer::NoReply => Err(CallError::NoReply),
+        Answer::BadReply(why) => Err(CallError::BadReply(why)),
+        Answer::Expired => Err(limit.over()),
+    }
+}
+
+/// What a request without an answer means to the caller.
+fn lost(error: RequestError, pid: &Pid, limit: Limit) -> CallError {
+    match error {
+        RequestError::NotSent(error) => not_sent(error),
+        RequestError::NoSuchTopic => CallError::NoProcess(Name::Pid(pid.clone())),
+        RequestError::Interrupted => CallError::NodeDown(pid.node().clone()),
+        RequestError::Timeout => limit.over(),
+        RequestError::Unanswered => CallError::NoReply,
+        // Whatever else cuts a request off: it may have run.
+        _ => CallError::NodeDown(pid.node().clone()),
+    }
+}
+
+/// What a frame that did not leave means to its sender.
+pub(crate) fn not_sent(error: SendError) -> CallError {
+    match error {
+        SendError::NotConnected(node) => CallError::NotConnected(node),
+        SendError::Full(node) => CallError::Congested(node),
+        SendError::TooBig { size, limit } => CallError::TooBig { size, limit },
+        _ => CallError::Unsendable(error.to_string()),
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl<P: Process, M: Message> fmt::Debug for Call<P, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("target", &self.target)
+            .field("message", &M::NAME)
+            .finish_non_exhaustive()
+    }
+}

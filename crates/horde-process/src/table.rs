@@ -1,0 +1,93 @@
+//! The processes of one node, by number.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+use crate::cell::{Shared, lock};
+use crate::{Node, Pid};
+
+const SHARDS: usize = 16;
+
+/// The processes that have not ended. Sharded, so that starts on several threads seldom meet.
+#[derive(Default)]
+pub(crate) struct Table {
+    shards: [Mutex<HashMap<u64, Shared, BuildHasherDefault<Spread>>>; SHARDS],
+    count: AtomicUsize,
+    empty: Notify,
+}
+
+impl Table {
+    pub(crate) fn insert(&self, number: u64, process: Shared) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        lock(self.shard(number)).insert(number, process);
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<Shared> {
+        lock(self.shard(number)).get(&number).cloned()
+    }
+
+    pub(crate) fn remove(&self, number: u64) {
+        let removed = lock(self.shard(number)).remove(&number);
+        if removed.is_some() && self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.empty.notify_waiters();
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        self.shards.iter().flat_map(|shard| lock(shard).keys().copied().collect::<Vec<_>>()).collect()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Shared> {
+        self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// Waits until no process is left.
+    pub(crate) async fn empty(&self) {
+        loop {
+            let notified = self.empty.notified();
+            if self.len() == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn shard(&self, number: u64) -> &Mutex<HashMap<u64, Shared, BuildHasherDefault<Spread>>> {
+        &self.shards[number as usize % SHARDS]
+    }
+}
+
+/// Spreads numbers that were counted up: nobody outside chooses them.
+#[derive(Default)]
+pub(crate) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Node {
+    /// The process of this node that `pid` is.
+    pub(crate) fn find(&self, pid: &Pid) -> Option<Shared> {
+        if pid.node() == self.id() { self.0.table.get(pid.number()) } else { None }
+    }
+}
