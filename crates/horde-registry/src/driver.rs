@@ -3,7 +3,7 @@
 //! Whoever has an input (a caller, the network's thread, the membership's) takes the lock, feeds the machine and publishes
 //! what it changed. The task sends what local writes left, in batches, and wakes for the machine's timers.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -44,8 +44,8 @@ pub(crate) struct Shared {
     started: Instant,
     cluster: Cluster,
     node: Node,
-    /// What calls back into this; each through a weak reference.
-    kept: OnceLock<(Subscription, Watch)>,
+    /// What calls back into this, each through a weak reference; none once closed.
+    kept: Mutex<Option<(Subscription, Watch)>>,
 }
 
 #[derive(Debug)]
@@ -57,6 +57,7 @@ struct State {
     woken: bool,
     /// The view that the machine knows.
     view: u64,
+    closed: bool,
 }
 
 /// What is done once the lock is free, since it calls into other layers.
@@ -85,12 +86,12 @@ impl Shared {
             events: broadcast::Sender::new(EVENT_BUFFER),
             ready: watch::Sender::new(false),
             topic,
-            state: Mutex::new(State { names, sleeps_until: None, woken: false, view: 0 }),
+            state: Mutex::new(State { names, sleeps_until: None, woken: false, view: 0, closed: false }),
             wake: Arc::new(Notify::new()),
             started: Instant::now(),
             cluster: cluster.clone(),
             node: node.clone(),
-            kept: OnceLock::new(),
+            kept: Mutex::default(),
         });
         let weak = Arc::downgrade(&shared);
         let subscription = cluster.network().subscribe(&shared.topic, Arc::new(Ear(weak.clone())))?;
@@ -99,10 +100,8 @@ impl Shared {
                 shared.see(view);
             }
         });
-        let kept = shared.kept.set((subscription, watch));
-        debug_assert!(kept.is_ok(), "set once");
-        let resolver: Weak<dyn Resolve> = Arc::downgrade(&shared) as _;
-        node.resolver(Scheme::Registry(Arc::clone(&shared.name)), resolver);
+        *shared.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((subscription, watch));
+        node.resolver(Scheme::Registry(Arc::clone(&shared.name)), Arc::clone(&shared) as _);
         shared.see(&cluster.view());
         shared.announce(false);
         cluster.control().handle().spawn(run(Arc::downgrade(&shared), Arc::clone(&shared.wake)));
@@ -154,9 +153,12 @@ impl Shared {
         result
     }
 
-    /// The driver's look: sends what is due, and says when to look again.
-    fn turn(&self) -> Option<Instant> {
+    /// The driver's look: sends what is due, and says when to look again; `None` when it is closed.
+    fn turn(&self) -> Option<Option<Instant>> {
         let mut state = self.lock();
+        if state.closed {
+            return None;
+        }
         state.woken = false;
         let now = self.now();
         if state.names.needs_flush() {
@@ -170,7 +172,7 @@ impl Shared {
         let again = if state.names.needs_flush() { Some(now.monotonic) } else { state.sleeps_until };
         drop(state);
         self.perform(effects);
-        again.map(|at| self.started + at)
+        Some(again.map(|at| self.started + at))
     }
 
     /// Performs the machine's outputs while it is locked, so that readers and peers see them in its order.
@@ -222,7 +224,7 @@ impl Shared {
             tracing::warn!(node = %self.cluster.local(), registry = %self.name, key = text, loser = %pid, %winner, "name conflict");
             self.publish(CoreEvent::Conflict { key, loser: pid.clone(), winner: winner.clone() });
             let reason = ExitReason::NameConflict { registry: self.name.to_string(), key: text, winner };
-            self.node.exit(&pid, reason);
+            self.node.signal(&pid, &reason);
         }
         if effects.ready {
             self.announce(true);
@@ -236,16 +238,29 @@ impl Shared {
         announce(&self.cluster, self.topic.as_str(), horde);
     }
 
-    pub(crate) fn register(
-        &self,
-        pid: &Pid,
-        key: &[u8],
-        value: &[u8],
-        claim: Option<&Claim>,
-    ) -> Result<(), RegisterError> {
+    /// Registers for a process that may have ended meanwhile: then it has no names afterwards.
+    pub(crate) fn register(&self, pid: &Pid, key: &[u8], value: &[u8]) -> Result<(), RegisterError> {
+        let claim = self.node.claim(pid);
+        self.give(pid, key, value, claim.as_ref())?;
+        // A process is off the node's table before its names are taken: one of the two looks second.
+        if self.node.is_alive(pid) {
+            return Ok(());
+        }
+        self.act(|names, now| names.process_ended(now, pid));
+        Err(RegisterError::NoProcess(pid.clone()))
+    }
+
+    fn give(&self, pid: &Pid, key: &[u8], value: &[u8], claim: Option<&Claim>) -> Result<(), RegisterError> {
         let key = Key::new(key);
         let value = if value.is_empty() { NIL.into() } else { value.into() };
         self.act(|names, now| names.register(now, pid, &key, value, claim))
+    }
+
+    /// Ends the task, and hears nothing any more. What is published stays.
+    pub(crate) fn close(&self) {
+        drop(self.kept.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.lock().closed = true;
+        self.wake.notify_one();
     }
 
     fn event(&self, event: Event) {
@@ -269,7 +284,7 @@ impl Resolve for Shared {
     }
 
     fn register(&self, key: &[u8], value: &[u8], pid: &Pid, claim: Option<&Claim>) -> Result<(), NameTaken> {
-        self.register(pid, key, value, claim).map_err(|error| match error {
+        self.give(pid, key, value, claim).map_err(|error| match error {
             RegisterError::AlreadyRegistered(pid) => NameTaken::AlreadyRegistered(pid),
             refused => NameTaken::Refused(refused.to_string()),
         })
@@ -294,7 +309,7 @@ impl Subscriber for Ear {
 /// The task: sends and wakes, until the registry is gone.
 async fn run(shared: Weak<Shared>, wake: Arc<Notify>) {
     loop {
-        let Some(until) = shared.upgrade().map(|shared| shared.turn()) else { return };
+        let Some(until) = shared.upgrade().and_then(|shared| shared.turn()) else { return };
         match until {
             // Woken or time over: the turn finds out which.
             Some(at) => drop(tokio::time::timeout_at(at.into(), wake.notified()).await),

@@ -55,6 +55,14 @@ pub fn registries(node: &Node) -> Vec<RegistryCore> {
 /// How the registries are found among a node's services.
 struct Service(Arc<Registries>);
 
+/// The node has closed and let its services go.
+impl Drop for Service {
+    fn drop(&mut self) {
+        lock(&self.0.watch).take();
+        lock(&self.0.open).values().for_each(RegistryCore::close);
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Registries {
     node: Node,

@@ -75,7 +75,7 @@ impl<K: Serialize + DeserializeOwned, V: Serialize + DeserializeOwned> Registry<
         let unencodable = |what| move |why| RegisterError::Unencodable { what, why };
         let key = Scratch::of(&key).map_err(unencodable(Part::Key))?;
         let value = codec::encode(&value).map_err(unencodable(Part::Value))?;
-        self.core.register(pid, key.as_bytes(), &value, None)
+        self.core.register(pid, key.as_bytes(), &value)
     }
 
     /// Gives up `key`, which `pid` holds.

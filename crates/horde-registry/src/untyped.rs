@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use horde_cluster::Cluster;
-use horde_process::{Claim, Node, Pid};
+use horde_process::{Node, Pid};
 use tokio::sync::broadcast;
 
 use crate::driver::Shared;
@@ -26,6 +26,10 @@ impl RegistryCore {
         cluster: &Cluster,
     ) -> Result<Self, StartError> {
         Shared::start(name, rules, node, cluster).map(Self)
+    }
+
+    pub(crate) fn close(&self) {
+        self.0.close();
     }
 
     pub(crate) fn rules(&self) -> &Rules {
@@ -71,18 +75,12 @@ impl RegistryCore {
         self.0.act(|names, _| names.keys(pid).cloned().collect())
     }
 
-    /// Registers an encoded key for the local process `pid`; readers see it when this returns.
+    /// Registers an encoded key for the local process `pid`; readers see it when this returns. An empty value is nil.
     ///
     /// # Errors
     /// [`RegisterError`]; nothing was changed.
-    pub fn register(
-        &self,
-        pid: &Pid,
-        key: &[u8],
-        value: &[u8],
-        claim: Option<&Claim>,
-    ) -> Result<(), RegisterError> {
-        self.0.register(pid, key, value, claim)
+    pub fn register(&self, pid: &Pid, key: &[u8], value: &[u8]) -> Result<(), RegisterError> {
+        self.0.register(pid, key, value)
     }
 
     /// Gives up an encoded key, which `pid` holds.

@@ -1,11 +1,9 @@
 //! The machine's rules, one sentence each.
 
-mod support;
-
 use std::time::Duration;
 
+use super::support::{Cluster, Site, alive, claim, key, node, value, with};
 use horde_registry::machine::{Config, Host, Member, OwnerError, Part, Presence, RegisterError};
-use support::{Cluster, Site, alive, claim, key, node, value, with};
 
 fn three() -> Cluster {
     Cluster::new(&["a", "b", "c"], &Config::default())

@@ -1,5 +1,5 @@
 //! Several machines in one thread, with a network between them that the test rules.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,53 +10,53 @@ use horde_process::{Claim, ClaimRank, Pid};
 use horde_registry::machine::{Change, Config, Host, Key, Member, Message, Names, Output, Presence};
 use horde_transport::{NodeId, NodeName};
 
-pub fn node(name: &str, incarnation: u64) -> NodeId {
+pub(crate) fn node(name: &str, incarnation: u64) -> NodeId {
     NodeId::new(NodeName::new(name).unwrap(), incarnation)
 }
 
-pub fn key(text: &str) -> Key {
+pub(crate) fn key(text: &str) -> Key {
     Key::new(text.as_bytes())
 }
 
-pub fn value(text: &str) -> Arc<[u8]> {
+pub(crate) fn value(text: &str) -> Arc<[u8]> {
     text.as_bytes().into()
 }
 
-pub fn claim(child: &str, generation: u64, owner: &NodeId) -> Claim {
+pub(crate) fn claim(child: &str, generation: u64, owner: &NodeId) -> Claim {
     let rank = ClaimRank { life: 0, config_epoch: 0, generation, stamp: 0, owner: owner.clone() };
     Claim { supervisor: "s".into(), child: child.into(), rank }
 }
 
-pub fn alive(id: &NodeId) -> Member {
+pub(crate) fn alive(id: &NodeId) -> Member {
     Member { id: id.clone(), presence: Presence::Alive, host: Some(Host { ready: true }) }
 }
 
-pub fn with(id: &NodeId, presence: Presence) -> Member {
+pub(crate) fn with(id: &NodeId, presence: Presence) -> Member {
     Member { presence, ..alive(id) }
 }
 
 /// One machine and what it has asked for so far.
-pub struct Site {
-    pub id: NodeId,
-    pub names: Names,
-    pub sent: Vec<(NodeId, Message)>,
+pub(crate) struct Site {
+    pub(crate) id: NodeId,
+    pub(crate) names: Names,
+    pub(crate) sent: Vec<(NodeId, Message)>,
     /// The readers' view, as a driver would publish it.
-    pub shown: BTreeMap<Key, Pid>,
-    pub signals: Vec<(Pid, Key, Pid)>,
-    pub ready: u32,
+    pub(crate) shown: BTreeMap<Key, Pid>,
+    pub(crate) signals: Vec<(Pid, Key, Pid)>,
+    pub(crate) ready: u32,
 }
 
 impl Site {
-    pub fn new(id: NodeId, config: Config) -> Self {
+    pub(crate) fn new(id: NodeId, config: Config) -> Self {
         let names = Names::new(id.clone(), config);
         Self { id, names, sent: Vec::new(), shown: BTreeMap::new(), signals: Vec::new(), ready: 0 }
     }
 
-    pub fn pid(&self, number: u64) -> Pid {
+    pub(crate) fn pid(&self, number: u64) -> Pid {
         Pid::new(self.id.clone(), number)
     }
 
-    pub fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         while let Some(output) = self.names.poll_output() {
             match output {
                 Output::Send { to, message } => self.sent.push((to, message)),
@@ -77,16 +77,16 @@ impl Site {
     }
 
     /// Who holds `key`, hidden or not, as readers were told.
-    pub fn published(&self, text: &str) -> Option<&Pid> {
+    pub(crate) fn published(&self, text: &str) -> Option<&Pid> {
         self.shown.get(&key(text))
     }
 
     /// Who holds `key` and is shown.
-    pub fn holder(&self, text: &str) -> Option<Pid> {
+    pub(crate) fn holder(&self, text: &str) -> Option<Pid> {
         self.names.get(&key(text)).map(|entry| entry.pid.clone())
     }
 
-    pub fn flush(&mut self, now: Now) {
+    pub(crate) fn flush(&mut self, now: Now) {
         self.names.flush(now);
         if self.names.poll_timeout().is_some_and(|at| at <= now.monotonic) {
             self.names.handle_timeout(now);
@@ -96,15 +96,15 @@ impl Site {
 }
 
 /// Sites that all see each other alive, and a clock.
-pub struct Cluster {
-    pub sites: Vec<Site>,
-    pub clock: Duration,
+pub(crate) struct Cluster {
+    pub(crate) sites: Vec<Site>,
+    pub(crate) clock: Duration,
     /// Links that carry nothing, by position.
-    pub cut: Vec<(usize, usize)>,
+    pub(crate) cut: Vec<(usize, usize)>,
 }
 
 impl Cluster {
-    pub fn new(names: &[&str], config: &Config) -> Self {
+    pub(crate) fn new(names: &[&str], config: &Config) -> Self {
         let sites = names.iter().map(|name| Site::new(node(name, 1), config.clone())).collect();
         let mut cluster = Self { sites, clock: Duration::from_secs(1), cut: Vec::new() };
         for at in 0..names.len() {
@@ -121,7 +121,7 @@ impl Cluster {
         cluster
     }
 
-    pub fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now {
             monotonic: self.clock,
             unix_ms: 1_700_000_000_000 + u64::try_from(self.clock.as_millis()).unwrap(),
@@ -129,7 +129,7 @@ impl Cluster {
     }
 
     /// The site at `at` sees all members alive but for `others`.
-    pub fn see(&mut self, at: usize, others: &[(usize, Presence)]) {
+    pub(crate) fn see(&mut self, at: usize, others: &[(usize, Presence)]) {
         let mut view: Vec<Member> = self.sites.iter().map(|site| alive(&site.id)).collect();
         for (other, presence) in others {
             view[*other].presence = *presence;
@@ -139,7 +139,7 @@ impl Cluster {
         self.sites[at].drain();
     }
 
-    pub fn register(
+    pub(crate) fn register(
         &mut self,
         at: usize,
         number: u64,
@@ -148,7 +148,7 @@ impl Cluster {
         self.register_as(at, number, text, None)
     }
 
-    pub fn register_as(
+    pub(crate) fn register_as(
         &mut self,
         at: usize,
         number: u64,
@@ -164,7 +164,7 @@ impl Cluster {
         outcome
     }
 
-    pub fn end(&mut self, at: usize, number: u64) {
+    pub(crate) fn end(&mut self, at: usize, number: u64) {
         let now = self.now();
         let pid = self.sites[at].pid(number);
         self.sites[at].names.process_ended(now, &pid);
@@ -172,7 +172,7 @@ impl Cluster {
     }
 
     /// One round: all flush, all that was sent arrives but on cut links. True if anything did.
-    pub fn exchange(&mut self) -> bool {
+    pub(crate) fn exchange(&mut self) -> bool {
         let now = self.now();
         let mut mail = Vec::new();
         for (from, site) in self.sites.iter_mut().enumerate() {
@@ -195,7 +195,7 @@ impl Cluster {
     }
 
     /// Lets four seconds pass in small steps: enough for what was lost to be told again, pulled and judged.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..100 {
             self.clock += Duration::from_millis(40);
             self.exchange();
@@ -203,7 +203,7 @@ impl Cluster {
     }
 
     /// Lets `time` pass.
-    pub fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         let until = self.clock + time;
         while self.clock < until {
             self.clock += Duration::from_millis(250);
@@ -211,11 +211,11 @@ impl Cluster {
         }
     }
 
-    pub fn holders(&self, text: &str) -> Vec<Option<Pid>> {
+    pub(crate) fn holders(&self, text: &str) -> Vec<Option<Pid>> {
         self.sites.iter().map(|site| site.holder(text)).collect()
     }
 
-    pub fn pid(&self, at: usize, number: u64) -> Pid {
+    pub(crate) fn pid(&self, at: usize, number: u64) -> Pid {
         self.sites[at].pid(number)
     }
 }

@@ -3,14 +3,12 @@
 //! After all is healed: every name has one living holder, the same on all nodes; every process that believes it holds a
 //! name does; and whoever registered a name and neither gave it up nor holds it was told so by its own node, once.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::support::{Cluster, claim, key};
 use horde_process::Pid;
 use horde_registry::machine::{Config, Key, Message, Presence};
-use support::{Cluster, claim, key};
 
 /// SplitMix64.
 struct Dice(u64);
@@ -200,7 +198,7 @@ impl World {
 
 #[test]
 fn after_healing_every_name_has_one_living_holder_everywhere_and_each_loser_was_told_by_its_host() {
-    // A thousand take a minute: SEEDS=1000 cargo test --release -p horde-registry --test sim
+    // A thousand take a minute: SEEDS=1000 cargo test --release -p horde-registry --test machine
     let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(60);
     for seed in 0..seeds {
         let outcome = std::panic::catch_unwind(|| {
