@@ -153,11 +153,6 @@ impl<P: Process> Ref<P> {
         CallError::NoProcess(self.name().clone())
     }
 
-    /// The process of this node and type, if it was found before by its pid.
-    pub(crate) fn inbox(&self) -> Option<&Arc<dyn Inbox<P>>> {
-        self.0.inbox.get()
-    }
-
     /// Where a message goes now.
     pub(crate) fn route(&self) -> Result<Route<P>, CallError> {
         if let Some(inbox) = self.0.inbox.get() {

@@ -63,7 +63,11 @@ enum Stage<P: Process, M: Message> {
     /// Not sent.
     New(Option<M>),
     /// The mailbox is full.
-    Room { message: Option<M>, place: Place<P> },
+    Room {
+        message: Option<M>,
+        #[expect(dead_code, reason = "dropped with the stage: then the next in line has its turn")]
+        place: Place<P>,
+    },
     /// In the mailbox, or in the handler.
     Here { answer: oneshot::Receiver<Result<M::Reply, Lost>>, inbox: Arc<dyn Inbox<P>> },
     /// The handler panicked: the end of the process is the answer.

@@ -43,8 +43,7 @@ pub trait Lists<P: Process, M: Message, At>: Messages<P> {
 pub struct Wired(pub(crate) Option<WireReply>);
 
 /// True if no two of `names` are alike and each has 1 to 64 bytes.
-#[doc(hidden)]
-pub const fn are_names(names: &[&str]) -> bool {
+pub(crate) const fn are_names(names: &[&str]) -> bool {
     let mut at = 0;
     while at < names.len() {
         if names[at].is_empty() || names[at].len() > 64 {

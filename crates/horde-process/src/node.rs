@@ -50,7 +50,6 @@ pub(crate) struct Inner {
 
 impl Node {
     /// Begins to build a node.
-    #[must_use]
     pub fn builder(id: NodeId) -> NodeBuilder {
         NodeBuilder::new(id)
     }

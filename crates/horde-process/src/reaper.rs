@@ -78,11 +78,8 @@ fn reap(inbox: &mpsc::Receiver<Due>, node: &Weak<Inner>, grace: Duration) {
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 let Some(node) = node.upgrade().map(Node) else { return };
-                if let Some(Reverse(due)) = heap.pop() {
-                    if let Some(again) = act(&node, due, grace) {
-                        heap.push(Reverse(again));
-                    }
-                }
+                let again = heap.pop().and_then(|Reverse(due)| act(&node, due, grace));
+                heap.extend(again.map(Reverse));
             }
         }
     }

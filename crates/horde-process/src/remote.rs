@@ -237,12 +237,12 @@ pub(crate) fn deliver_call(
     };
     let reply = Some(WireReply::new(responder, process.clone()));
     let deadline = tokio::time::Instant::now().into_std().checked_add(timeout);
-    if let Err((wire, refused)) = process.0.deliver(Box::new(Wire { index, payload, reply, deadline })) {
-        if let Some(reply) = wire.reply {
-            reply.answer(match refused {
-                Refused::Full => &Answer::Full,
-                Refused::Closed => &Answer::NoProcess,
-            });
-        }
+    let wire = Box::new(Wire { index, payload, reply, deadline });
+    let Err((wire, refused)) = process.0.deliver(wire) else { return };
+    if let Some(reply) = wire.reply {
+        reply.answer(match refused {
+            Refused::Full => &Answer::Full,
+            Refused::Closed => &Answer::NoProcess,
+        });
     }
 }

@@ -70,10 +70,10 @@ impl<R: Serialize + Send + 'static> Reply<R> {
 
 impl<R> Drop for Reply<R> {
     fn drop(&mut self) {
-        if thread::panicking() {
-            if let To::Here(to) = std::mem::replace(&mut self.0, To::Nobody) {
-                drop(to.send(Err(Lost)));
-            }
+        if thread::panicking()
+            && let To::Here(to) = std::mem::replace(&mut self.0, To::Nobody)
+        {
+            drop(to.send(Err(Lost)));
         }
     }
 }

@@ -81,8 +81,6 @@ impl Versions {
     #[must_use]
     pub const fn reading(self, reads: RangeInclusive<u32>) -> Self {
         let (lowest, highest) = (*reads.start(), *reads.end());
-        // A range is not dropped in a const function: it owns nothing, forgetting it frees as much.
-        std::mem::forget(reads);
         assert!(
             lowest <= self.writes && self.writes <= highest,
             "a process reads the version that it writes"
