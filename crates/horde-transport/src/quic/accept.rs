@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quinn::Incoming;
 use tokio::sync::Semaphore;
 
-use super::close::{Ended, ended};
+use super::close::{Code, Ended, ended};
 use super::endpoint::Inner;
 use super::status::Refused;
 
@@ -33,14 +33,21 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 
 async fn take(inner: &Arc<Inner>, incoming: Incoming) {
     let address = incoming.remote_address();
+    let mut known = None;
     let greeting = async {
         let connection = incoming.await.map_err(|error| ended(&error))?;
-        inner.answer(connection).await
+        inner.answer(known.insert(connection).clone()).await
     };
     match tokio::time::timeout(inner.timing.handshake, greeting).await {
         Ok(Ok(())) => {}
         Ok(Err(ended)) => report(inner, address, ended),
-        Err(_late) => tracing::debug!(%address, "a stranger did not end its greeting in time"),
+        Err(_late) => {
+            let why = "the greeting did not end in time";
+            if let Some(connection) = known {
+                Code::Refused.close(&connection, why);
+            }
+            report(inner, address, Ended::Refused(why.into()));
+        }
     }
 }
 

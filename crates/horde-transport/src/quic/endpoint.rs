@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -154,6 +155,7 @@ impl Quic {
                 sent_packets: stats.path.sent_packets,
                 lost_packets: stats.path.lost_packets,
                 queued_bytes: link.queued(),
+                tethered: link.tethered.load(Ordering::Relaxed),
             }
         });
         stats.collect()

@@ -169,4 +169,6 @@ pub struct PeerStats {
     pub lost_packets: u64,
     /// Bytes of frames that wait to be handed to QUIC.
     pub queued_bytes: usize,
+    /// Whether the crash tether is bound now.
+    pub tethered: bool,
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -129,8 +130,9 @@ pub(crate) async fn take(inner: Arc<Inner>, link: Arc<Link>, token: Token) {
 
 /// Waits for the end of a tether. It ends with the link's helpers when the link ends first.
 async fn hold(inner: &Inner, link: &Link, mut stream: TcpStream) {
-    tracing::debug!(peer = ?link.peer.id, "tethered");
+    link.tethered.store(true, Ordering::Relaxed);
     let ended = stream.read_u8().await;
+    link.tethered.store(false, Ordering::Relaxed);
     if ended.is_ok() || !link.is_live() || inner.faults.hit(link.connection.remote_address()) {
         return;
     }

@@ -72,10 +72,11 @@ impl ClusterKey {
         Ok(Self { current: Arc::new(Authority::from_seed(&cluster, &seed)?), previous: Vec::new() })
     }
 
-    /// Also accepts nodes that still use the previous secret. Own certificates are issued with this one.
+    /// Also accepts nodes whose certificates come of `previous`. Own certificates are still issued with this one.
     ///
-    /// To rotate: restart every node with `new.with_previous(old)`, then every node with `new` alone. A node with
-    /// only the old secret is refused by one that has only the new.
+    /// To rotate a secret without a stop, restart the nodes one by one, in three rounds: with
+    /// `old.with_previous(&new)`, so that all accept the new one; with `new.with_previous(&old)`, so that all use it;
+    /// with `new` alone, so that nobody accepts the old one.
     ///
     /// # Errors
     /// [`SecretError::OtherCluster`] when the keys are of different clusters.
