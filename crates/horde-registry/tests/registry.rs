@@ -44,11 +44,13 @@ struct Host {
 }
 
 impl Host {
+    /// A node that joins those attached to `network`, or is the first.
     async fn start(network: &MemoryNetwork, name: &str) -> Self {
         let id = NodeId::new(NodeName::new(name).unwrap(), 1);
         let link: Arc<dyn Network> = network.attach(id.clone());
         let node = Node::builder(id).network(link.clone()).runs::<Idle>(()).start().unwrap();
-        let config = ClusterConfig { join_grace: Duration::from_millis(50), ..ClusterConfig::default() };
+        let expect = (!link.peers().is_empty()).then_some(2);
+        let config = ClusterConfig { expect, ..ClusterConfig::default() };
         let cluster = Cluster::start(config, link, Control::start(name).unwrap()).unwrap();
         assert!(node.insert(cluster.clone()));
         cluster.ready().await.unwrap();

@@ -14,16 +14,12 @@ use horde_registry::machine::{Config, Key, Message, Presence};
 struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
-    fn site(&mut self) -> usize {
-        usize::try_from(self.roll(3)).unwrap()
+        ((z ^ (z >> 31)) >> 33) as usize % sides
     }
 }
 
@@ -52,7 +48,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        self.cluster.clock += Duration::from_millis(self.dice.roll(40));
+        self.cluster.clock += Duration::from_millis(self.dice.roll(40) as u64);
         match self.dice.roll(16) {
             0..=3 => self.register(),
             4 => self.unregister(),
@@ -61,13 +57,13 @@ impl World {
             _ => self.deliver(),
         }
         let now = self.cluster.now();
-        let at = self.dice.site();
+        let at = self.dice.roll(3);
         self.cluster.sites[at].flush(now);
         self.collect();
     }
 
     fn register(&mut self) {
-        let (at, name) = (self.dice.site(), format!("name-{}", self.dice.roll(4)));
+        let (at, name) = (self.dice.roll(3), format!("name-{}", self.dice.roll(4)));
         let number = self.next;
         self.next += 1;
         let child = (self.dice.roll(3) == 0).then(|| format!("child-{name}"));
@@ -80,13 +76,12 @@ impl World {
     }
 
     fn pick(&mut self) -> Option<(Pid, Key)> {
-        let count = u64::try_from(self.believers.len()).unwrap();
-        let nth = self.dice.roll(count.max(1));
-        self.believers.keys().nth(usize::try_from(nth).unwrap()).cloned()
+        let nth = self.dice.roll(self.believers.len().max(1));
+        self.believers.keys().nth(nth).cloned()
     }
 
     fn site_of(&self, pid: &Pid) -> usize {
-        self.cluster.sites.iter().position(|site| site.id == *pid.node()).unwrap()
+        self.cluster.at(pid.node())
     }
 
     fn unregister(&mut self) {
@@ -107,7 +102,7 @@ impl World {
 
     /// One node takes another for dead, or thinks better of it.
     fn judge_peer(&mut self) {
-        let (at, other) = (self.dice.site(), self.dice.site());
+        let (at, other) = (self.dice.roll(3), self.dice.roll(3));
         if at != other && !self.down.remove(&(at, other)) {
             self.down.insert((at, other));
         }
@@ -123,8 +118,7 @@ impl World {
     fn collect(&mut self) {
         for from in 0..3 {
             for (to, message) in std::mem::take(&mut self.cluster.sites[from].sent) {
-                let to = self.cluster.sites.iter().position(|site| site.id == to).unwrap();
-                self.mail.push((from, to, message));
+                self.mail.push((from, self.cluster.at(&to), message));
             }
         }
     }
@@ -134,8 +128,8 @@ impl World {
         if self.mail.is_empty() {
             return;
         }
-        let nth = self.dice.roll(u64::try_from(self.mail.len()).unwrap());
-        let (from, to, message) = self.mail.swap_remove(usize::try_from(nth).unwrap());
+        let nth = self.dice.roll(self.mail.len());
+        let (from, to, message) = self.mail.swap_remove(nth);
         if self.dice.roll(8) > 0 {
             let (now, from) = (self.cluster.now(), self.cluster.sites[from].id.clone());
             self.cluster.sites[to].names.receive(now, &from, message);

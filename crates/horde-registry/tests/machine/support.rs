@@ -215,6 +215,11 @@ impl Cluster {
         self.sites.iter().map(|site| site.holder(text)).collect()
     }
 
+    /// Where the site of `node` is.
+    pub(crate) fn at(&self, node: &NodeId) -> usize {
+        self.sites.iter().position(|site| site.id == *node).unwrap()
+    }
+
     pub(crate) fn pid(&self, at: usize, number: u64) -> Pid {
         self.sites[at].pid(number)
     }
