@@ -29,8 +29,8 @@ pub struct ClusterConfig {
     /// How long a peer may stay silent to probes after a crash hint, on a fast network. Default 4.5 ms. It grows to
     /// six measured round trips where these are longer, and with this node's own starvation.
     pub probe_window: Duration,
-    /// How long a peer whose connection was lost without a hint may take to connect again before it is suspected.
-    /// Default 100 ms; sane 20 ms to 1 s.
+    /// How long a peer whose connection was lost without a crash hint may take to connect again before it is
+    /// suspected. Default 400 ms; sane from a few attempts to dial up to the suspicion time.
     pub lost_grace: Duration,
     /// How long a member that others told of may take to be reached before it is suspected. Default 3 s.
     pub reach_grace: Duration,
@@ -63,7 +63,7 @@ impl Default for ClusterConfig {
             suspect_after: Duration::from_millis(800),
             down_after: Duration::from_millis(300),
             probe_window: Duration::from_micros(4500),
-            lost_grace: Duration::from_millis(100),
+            lost_grace: Duration::from_millis(400),
             reach_grace: Duration::from_secs(3),
             join_grace: Duration::from_secs(2),
             forget_left_after: Duration::from_secs(60),

@@ -1,3 +1,4 @@
+#![cfg(feature = "tokio")]
 //! Real drivers over the in-memory network.
 
 use std::collections::BTreeMap;
@@ -67,11 +68,14 @@ impl Node {
     }
 }
 
+fn of_three() -> ClusterConfig {
+    ClusterConfig { expect: Some(3), ..ClusterConfig::default() }
+}
+
 fn three() -> (MemoryNetwork, Vec<Node>) {
     let network = MemoryNetwork::new();
-    let config = || ClusterConfig { expect: Some(3), ..ClusterConfig::default() };
     let nodes: Vec<Node> =
-        ["one", "two", "three"].iter().map(|name| Node::start(&network, id(name, 1), config())).collect();
+        ["one", "two", "three"].iter().map(|name| Node::start(&network, id(name, 1), of_three())).collect();
     for node in &nodes {
         node.sees("three members that are Up", |view| {
             view.members.len() == 3 && view.members.values().all(|m| m.status == MemberStatus::Up)
@@ -222,7 +226,7 @@ fn a_restarted_node_takes_the_place_of_its_former_life() {
     let (network, nodes) = three();
     let (old, new) = (nodes[0].id().clone(), id("one", 2));
     network.kill(&old);
-    let again = Node::start(&network, new.clone(), ClusterConfig::default());
+    let again = Node::start(&network, new.clone(), of_three());
     assert_eq!(block_on(again.cluster.ready()), Ok(()));
     for node in &nodes[1..] {
         node.sees("the new life Up", |view| view.status(&new) == Some(MemberStatus::Up));
@@ -237,7 +241,7 @@ fn a_late_joiner_learns_everybody_and_everybodys_meta_before_it_is_ready() {
     nodes[0].cluster.update_meta(|meta| meta.labels = BTreeMap::from([("disk".into(), "ssd".into())]));
     nodes[1].sees("the label", |view| !view.get(nodes[0].id()).unwrap().meta.labels.is_empty());
     nodes[2].sees("the label", |view| !view.get(nodes[0].id()).unwrap().meta.labels.is_empty());
-    let four = Node::start(&network, id("four", 1), ClusterConfig::default());
+    let four = Node::start(&network, id("four", 1), of_three());
     assert_eq!(block_on(four.cluster.ready()), Ok(()));
     let view = four.cluster.view();
     assert_eq!(view.alive().count(), 4);

@@ -64,9 +64,8 @@ impl Membership {
     pub(crate) fn on_beat(&mut self, from: &NodeId, beat: &Beat) {
         let (now, half) = (self.now, self.config.heartbeat / 2);
         let Some(link) = self.links.get_mut(from) else { return };
-        if beat.seq > link.got {
-            (link.got, link.got_at) = (beat.seq, now);
-        }
+        // The latest, not the highest: a peer that counts anew after a reconnect is acknowledged too.
+        (link.got, link.got_at) = (beat.seq, now);
         let proven = link.take_ack(beat.ack);
         if let Some(sent) = proven {
             let held = Duration::from_micros(beat.held_us);

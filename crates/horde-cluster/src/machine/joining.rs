@@ -17,7 +17,8 @@ impl Membership {
     /// When a node that was told to expect nobody takes itself for a cluster; none when it expects others.
     pub(crate) fn alone_at(&self) -> Option<Duration> {
         let nowhere = self.found.values().all(|set| set.iter().all(|at| Some(*at) == self.config.address));
-        let grace = if nowhere && self.known.is_empty() { SETTLE } else { self.config.join_grace };
+        let nobody = self.known.is_empty() && self.links.is_empty();
+        let grace = if nowhere && nobody { SETTLE } else { self.config.join_grace };
         self.config.expect.is_none().then_some(self.started + grace)
     }
 
@@ -49,14 +50,19 @@ impl Membership {
     }
 
     /// A newcomer wants a name: the life that has it is probed, for a heartbeat unless it is suspected already.
+    ///
+    /// A network that closed that life's connection itself, for the newcomer, has left nothing to probe: then a life
+    /// that nothing spoke against and that was heard within the suspicion time keeps its name.
     pub(crate) fn probe_holder(&mut self, holder: &NodeId) {
-        let (now, linked) = (self.now, self.links.contains_key(holder));
-        let window = if linked { self.config.heartbeat * self.health.factor() } else { Duration::ZERO };
-        let own = Own::Probing { until: now + window, window };
-        if let Some(known) = self.known.get_mut(holder.name()) {
-            known.inquiry.get_or_insert_with(|| Inquiry::new(now, own, false));
-            self.beat(holder);
+        let (now, linked, factor) = (self.now, self.links.contains_key(holder), self.health.factor());
+        let window = if linked { self.config.heartbeat * factor } else { Duration::ZERO };
+        let heard_lately = now.saturating_sub(self.config.suspect_after * factor);
+        let Some(known) = self.known.get_mut(holder.name()) else { return };
+        if known.inquiry.is_some() || known.displaced.is_some_and(|heard| heard >= heard_lately) {
+            return;
         }
+        known.inquiry = Some(Inquiry::new(now, Own::Probing { until: now + window, window }, false));
+        self.beat(holder);
     }
 
     /// Ends the wait of newcomers whose name's holder has answered or is silent.

@@ -29,7 +29,7 @@ impl Membership {
             return self.probe_holder(&holder);
         }
         if let Some(known) = self.known.get_mut(id.name()).filter(|known| known.record.id == id) {
-            known.met = true;
+            (known.met, known.displaced) = (true, None);
             if address.is_some() && known.address != address {
                 known.address = address;
                 self.changed = true;
@@ -62,13 +62,14 @@ impl Membership {
     /// A connection ended.
     pub(crate) fn peer_down(&mut self, peer: &NodeId, reason: &DownReason) {
         self.refused.remove(peer);
-        if self.links.remove(peer).is_none() {
-            return;
-        }
-        let Some(known) = self.known.get(peer.name()).filter(|known| known.record.id == *peer) else {
+        let Some(link) = self.links.remove(peer) else { return };
+        let now = self.now;
+        let Some(known) = self.known.get_mut(peer.name()).filter(|known| known.record.id == *peer) else {
             return;
         };
         match (reason, known.record.lifecycle) {
+            // Not its silence: it may connect again, and the newcomer must show that it may have the name.
+            (DownReason::Replaced, _) => (known.displaced, known.told) = (Some(link.heard), now),
             (DownReason::Goodbye, Lifecycle::Leaving) => self.note_left(peer),
             _ => self.lost(peer),
         }

@@ -215,11 +215,13 @@ impl Membership {
         };
         self.digest = None;
         (known.told, known.changed) = (now, now);
-        known.fate = Fate::Live;
         let lifecycle = known.record.lifecycle;
-        self.tell_lifecycle(id, lifecycle);
-        if !linked {
-            self.lost(id);
+        known.fate = if linked { Fate::Live } else { Fate::Unreachable };
+        if linked {
+            self.tell_lifecycle(id, lifecycle);
+        } else {
+            self.events.push(MemberEvent::Unreachable(id.clone()));
+            self.begin_silent(id);
         }
     }
 

@@ -82,21 +82,31 @@ impl Membership {
             }
         }
         for id in silent {
-            let Some(known) = self.alive(&id) else { continue };
-            known.inquiry = Some(Inquiry::new(now, Own::Silent, false));
-            self.ask(&id);
+            self.begin_silent(&id);
         }
+    }
+
+    /// This node does not hear a member: it asks the others.
+    pub(crate) fn begin_silent(&mut self, id: &NodeId) {
+        let now = self.now;
+        let Some(known) = self.alive(id) else { return };
+        known.inquiry = Some(Inquiry::new(now, Own::Silent, false));
+        self.ask(id);
     }
 
     /// Puts the question to all other connected members.
     fn ask(&mut self, about: &NodeId) {
         self.counter += 1;
-        let (round, answer_by) = (self.counter, self.now + self.config.down_after * self.health.factor());
+        let (round, now, patience) = (self.counter, self.now, self.config.down_after * self.health.factor());
         let others = self.links.iter().filter(|(id, link)| *id != about && link.contest.is_none());
         let asked: std::collections::BTreeSet<NodeId> = others.map(|(id, _)| id.clone()).collect();
         let Some(inquiry) = self.alive(about).and_then(|known| known.inquiry.as_mut()) else { return };
         inquiry.round = round;
-        inquiry.answer_by = answer_by;
+        inquiry.answer_by = patience
+            + match inquiry.own {
+                Own::Probing { until, .. } => until,
+                Own::Silent => now,
+            };
         inquiry.answers.clear();
         inquiry.asked.clone_from(&asked);
         for to in asked {
@@ -258,10 +268,11 @@ impl Membership {
             if now >= until + window / 2 && inquiry.extended < MAX_EXTENSIONS && linked {
                 // This node was late itself: an answer may wait to be read.
                 inquiry.extended += 1;
-                inquiry.own = Own::Probing { until: now + window, window };
+                inquiry.own = Own::Probing { until: now + window / PROBES, window };
                 inquiry.next_probe = now;
             } else {
                 inquiry.own = Own::Silent;
+                inquiry.next_probe = now + heartbeat;
                 fell_silent = true;
             }
         }

@@ -95,7 +95,7 @@ pub enum Refusal {
 pub struct Beat {
     /// Counts the sender's heartbeats on this connection.
     pub seq: u64,
-    /// The highest heartbeat of the receiver that the sender has got; 0 for none.
+    /// The latest heartbeat of the receiver that the sender has got; 0 for none.
     pub ack: u64,
     /// How long ago that one came, in microseconds.
     pub held_us: u64,
