@@ -89,6 +89,7 @@ impl Core {
     /// Ends the task where it next runs.
     pub(crate) fn kill(&self) {
         self.killed.store(true, Ordering::Release);
+        self.urgent.store(true, Ordering::Release);
         self.wake();
     }
 

@@ -133,6 +133,10 @@ async fn live<P: Process>(
             Event::Stop(reason) => break *reason,
         }
     };
+    if core.is_killed() {
+        core.publish(ExitReason::Killed);
+        return;
+    }
     if reason == ExitReason::Redistribution {
         let state = process.handoff(&mut cx).await;
         lock(outcome).state = state;
@@ -226,8 +230,12 @@ impl<P: Process> Turn<P> {
     /// Stop before exits, exits before all else.
     fn signal(&mut self, cell: &Arc<Cell<P>>) -> Option<Event<P>> {
         use crate::cell::{AnyCell, Inbox};
-        if !AnyCell::core(&**cell).take_urgent() {
+        let core = AnyCell::core(&**cell);
+        if !core.take_urgent() {
             return None;
+        }
+        if core.is_killed() {
+            return Some(Event::Stop(Box::new(ExitReason::Killed)));
         }
         let mut found = None;
         let mut more = false;

@@ -29,7 +29,9 @@ impl Node {
         if me == other {
             return;
         }
-        own.0.control(&mut |control| { control.rare().links.insert(other.clone()); });
+        own.0.control(&mut |control| {
+            control.rare().links.insert(other.clone());
+        });
         if other.node() != self.id() {
             self.relate(other.node(), me);
             let head = Head::Link { from: me.number(), to: other.number() };
@@ -44,7 +46,9 @@ impl Node {
     /// Notes at `to`, of this node, that `from` is linked to it; false when it is gone.
     pub(crate) fn linked(&self, to: &Pid, from: &Pid) -> bool {
         let note = |process: Shared| {
-            process.0.control(&mut |control| { control.rare().links.insert(from.clone()); })
+            process.0.control(&mut |control| {
+                control.rare().links.insert(from.clone());
+            })
         };
         self.find(to).is_some_and(note)
     }
@@ -67,7 +71,9 @@ impl Node {
         let me = &own.core().pid;
         let monitor = MonitorRef(self.next_reference());
         let target = self.resolve(name).unwrap_or_else(|| Pid::new(self.id().clone(), 0));
-        own.0.control(&mut |control| { control.rare().monitors.insert(monitor.0, target.clone()); });
+        own.0.control(&mut |control| {
+            control.rare().monitors.insert(monitor.0, target.clone());
+        });
         if target.node() != self.id() {
             self.relate(target.node(), me);
             let head = Head::Monitor { watcher: me.number(), reference: monitor.0, target: target.number() };
@@ -84,9 +90,9 @@ impl Node {
     /// Notes at `target`, of this node, that `watcher` monitors it; false when it is gone.
     pub(crate) fn watched(&self, target: &Pid, watcher: &Pid, reference: u64) -> bool {
         let note = |process: Shared| {
-            process
-                .0
-                .control(&mut |control| { control.rare().watchers.insert((watcher.clone(), reference)); })
+            process.0.control(&mut |control| {
+                control.rare().watchers.insert((watcher.clone(), reference));
+            })
         };
         self.find(target).is_some_and(note)
     }

@@ -1,5 +1,7 @@
 //! Processes of one node.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/common.rs"]
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Processes of two nodes on the in-memory network.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/common.rs"]
 mod common;
 
 use common::{Add, Get, Sees, Silent, Tally, Watch, Watchdog, id, within};

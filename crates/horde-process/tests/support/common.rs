@@ -4,7 +4,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use horde_process::{Context, Down, Exit, Handle, Message, Node, NodeBuilder, Pid, Process, Ref, Reply, Serve, Stop};
+use horde_process::{
+    Context, Down, Exit, Handle, Message, Node, NodeBuilder, Pid, Process, Ref, Reply, Serve, Stop,
+};
 use horde_transport::{NodeId, NodeName};
 use serde::{Deserialize, Serialize};
 
