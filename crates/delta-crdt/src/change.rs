@@ -41,7 +41,7 @@ impl<K, V> Change<K, V> {
     }
 
     /// What the key shows now.
-    pub const fn new(&self) -> Option<&V> {
+    pub const fn value(&self) -> Option<&V> {
         match self {
             Self::Put { new, .. } => Some(new),
             Self::Removed { .. } => None,

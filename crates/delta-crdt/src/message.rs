@@ -162,6 +162,8 @@ pub(crate) struct PullShard {
 pub(crate) struct Fragment<K, V> {
     pub(crate) shard: u16,
     pub(crate) session: u64,
+    /// Counts the sender's answers: a pull that comes twice is answered twice, from two states.
+    pub(crate) answer: u64,
     pub(crate) number: u32,
     pub(crate) stamp: u64,
     /// Origins, and the number that theirs count from.
@@ -185,6 +187,7 @@ pub(crate) struct Part<V> {
 pub(crate) struct Commit {
     pub(crate) shard: u16,
     pub(crate) session: u64,
+    pub(crate) answer: u64,
     pub(crate) fragments: u32,
     /// The fragments show the whole shard (R8).
     pub(crate) whole: bool,
@@ -198,7 +201,7 @@ pub(crate) struct Commit {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Credit {
     pub(crate) shard: u16,
-    pub(crate) session: u64,
+    pub(crate) answer: u64,
     /// Fragments received so far.
     pub(crate) received: u32,
 }

@@ -2,6 +2,8 @@
 
 mod check;
 mod collect;
+#[cfg(test)]
+mod model;
 mod neighbours;
 mod pull;
 mod receive;
@@ -85,6 +87,7 @@ pub struct Replica<K, V, W = LastWriter> {
     status_due: Option<Duration>,
     collect_due: Option<Duration>,
     last_session: u64,
+    answers: u64,
     /// When an origin whose clock is ahead is reported again.
     ahead_warned: BTreeMap<u32, Duration>,
     outputs: VecDeque<Output<K, V>>,
@@ -117,7 +120,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             park_due: BTreeMap::new(),
             status_due: None,
             collect_due: None,
-            last_session: crate::key::mix(id.epoch),
+            last_session: crate::key::mix(id.epoch) >> 1,
+            answers: 0,
             ahead_warned: BTreeMap::new(),
             outputs: VecDeque::new(),
             stats: Stats::default(),

@@ -10,6 +10,8 @@ use crate::message::{Commit, Fragment};
 #[derive(Debug)]
 pub(crate) struct Incoming<K, V> {
     pub(crate) session: u64,
+    /// Which answer is staged: the latest seen, as parts of two answers show two states.
+    pub(crate) answer: u64,
     pub(crate) fragments: BTreeMap<u32, Fragment<K, V>>,
     pub(crate) keys: usize,
     pub(crate) commit: Option<Commit>,
@@ -21,6 +23,16 @@ pub(crate) struct Incoming<K, V> {
 }
 
 impl<K, V> Incoming<K, V> {
+    /// Turns to a later answer, dropping what an earlier one brought. False for an earlier one.
+    pub(crate) fn turn_to(&mut self, answer: u64, now: Duration) -> bool {
+        if answer > self.answer {
+            self.fragments.clear();
+            (self.answer, self.keys, self.credited, self.commit) = (answer, 0, 0, None);
+        }
+        self.progress_at = now;
+        answer == self.answer
+    }
+
     pub(crate) fn is_complete(&self) -> bool {
         self.commit.as_ref().is_some_and(|commit| commit.fragments as usize == self.fragments.len())
     }
@@ -29,7 +41,7 @@ impl<K, V> Incoming<K, V> {
 /// A session that we serve: fragments of one state, sent as the puller confirms them.
 #[derive(Debug)]
 pub(crate) struct Outgoing<K, V> {
-    pub(crate) session: u64,
+    pub(crate) answer: u64,
     pub(crate) fragments: VecDeque<Fragment<K, V>>,
     pub(crate) commit: Option<Commit>,
     pub(crate) sent: u32,

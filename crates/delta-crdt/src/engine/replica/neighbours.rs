@@ -62,7 +62,6 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// shard if it missed a collected removal.
     pub fn set_members(&mut self, members: impl IntoIterator<Item = ReplicaId>) {
         let members: BTreeSet<_> = members.into_iter().filter(|member| *member != self.id).collect();
-        self.peers.retain(|id, peer| peer.neighbour || members.contains(id));
         self.members = Some(members);
         self.collect_due = Some(Duration::ZERO);
     }

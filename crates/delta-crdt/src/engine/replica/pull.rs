@@ -67,6 +67,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         self.pull_due.remove(&(from, place));
         let incoming = Incoming {
             session: self.last_session,
+            answer: 0,
             fragments: BTreeMap::new(),
             keys: 0,
             commit: None,
@@ -104,8 +105,10 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let Some(incoming) = self.incoming.get_mut(&place).filter(|i| i.session == fragment.session) else {
             return;
         };
-        incoming.progress_at = now.monotonic;
-        let (shard, session, number) = (fragment.shard, fragment.session, fragment.number);
+        let (shard, answer, number) = (fragment.shard, fragment.answer, fragment.number);
+        if !incoming.turn_to(answer, now.monotonic) {
+            return;
+        }
         let keys = fragment.entries.len();
         if number < MAX_FRAGMENTS && incoming.fragments.insert(number, fragment).is_none() {
             incoming.keys += keys;
@@ -118,7 +121,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             self.finish(now, place);
         } else if received - incoming.credited >= self.config.session_window / 2 {
             incoming.credited = received;
-            self.send(from, Body::Credit(Credit { shard, session, received }));
+            self.send(from, Body::Credit(Credit { shard, answer, received }));
         }
     }
 
@@ -127,7 +130,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let Some(incoming) = self.incoming.get_mut(&place).filter(|i| i.session == commit.session) else {
             return;
         };
-        incoming.progress_at = now.monotonic;
+        if !incoming.turn_to(commit.answer, now.monotonic) {
+            return;
+        }
         incoming.commit = Some(commit);
         if incoming.is_complete() {
             self.finish(now, place);

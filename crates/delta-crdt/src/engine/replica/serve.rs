@@ -48,30 +48,37 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             slots.dedup();
             slots
         };
+        self.answers += 1;
         let fragments = self.pack(ask, &slots);
-        let commit = Some(self.commit(ask, whole, fragments.len() as u32));
+        let commit = Commit {
+            session: ask.session,
+            fragments: fragments.len() as u32,
+            whole,
+            audit: ask.audit,
+            ..self.commit(ask.shard)
+        };
         let progress_at = now.monotonic;
-        let session =
-            Outgoing { session: ask.session, fragments, commit, sent: 0, confirmed: 0, progress_at };
+        let session = Outgoing {
+            answer: self.answers,
+            fragments,
+            commit: Some(commit),
+            sent: 0,
+            confirmed: 0,
+            progress_at,
+        };
         self.outgoing.insert((to, ask.shard), session);
         self.pump(now, (to, ask.shard));
     }
 
-    fn commit(&self, ask: &PullShard, whole: bool, fragments: u32) -> Commit {
-        let shard = &self.shards[usize::from(ask.shard)];
+    /// The vector and floors of a shard as they are now.
+    fn commit(&self, shard: u16) -> Commit {
+        let lanes = &self.shards[usize::from(shard)].lanes;
         let mut names = Dictionary::default();
-        let vector = names.entries(&self.origins, shard.lanes.iter().map(|lane| lane.covered));
-        let floors = names.entries(&self.origins, shard.lanes.iter().map(|lane| lane.floor));
-        Commit {
-            shard: ask.shard,
-            session: ask.session,
-            fragments,
-            whole,
-            audit: ask.audit,
-            origins: names.ids,
-            vector,
-            floors,
-        }
+        let vector = names.entries(&self.origins, lanes.iter().map(|lane| lane.covered));
+        let floors = names.entries(&self.origins, lanes.iter().map(|lane| lane.floor));
+        let origins = names.ids;
+        let (session, answer) = (0, self.answers);
+        Commit { shard, session, answer, fragments: 0, whole: false, audit: false, origins, vector, floors }
     }
 
     /// Copies the siblings of the slots, values shared where `Clone` shares them.
@@ -120,7 +127,15 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             entries.push((key.clone(), parts));
         }
         let origins = names.ids.into_iter().zip(bases).collect();
-        Fragment { shard: ask.shard, session: ask.session, number, stamp, origins, entries }
+        Fragment {
+            shard: ask.shard,
+            session: ask.session,
+            answer: self.answers,
+            number,
+            stamp,
+            origins,
+            entries,
+        }
     }
 
     /// Sends as many fragments as the puller has room for, and the commit after the last.
@@ -136,9 +151,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             } else if let Some(mut commit) = session.commit.take() {
                 self.outgoing.remove(&place);
                 if !self.rules.hold(Rule::OneState) {
-                    let (shard, session, audit) = (commit.shard, commit.session, commit.audit);
-                    let ask = PullShard { shard, session, audit, vector: Vec::new() };
-                    commit = self.commit(&ask, commit.whole, commit.fragments);
+                    let Commit { vector, floors, origins, .. } = self.commit(commit.shard);
+                    commit = Commit { vector, floors, origins, ..commit };
                 }
                 self.send(place.0, Body::Commit(commit));
                 return self.serve_next(now);
@@ -150,16 +164,16 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
 
     /// Begins the next session that waits, if there is room.
     pub(super) fn serve_next(&mut self, now: Now) {
-        if self.outgoing.len() < self.config.max_sessions {
-            if let Some(((to, _), (ask, vector))) = self.queued.pop_first() {
-                self.serve(now, to, &ask, &vector);
-            }
+        if self.outgoing.len() < self.config.max_sessions
+            && let Some(((to, _), (ask, vector))) = self.queued.pop_first()
+        {
+            self.serve(now, to, &ask, &vector);
         }
     }
 
     pub(super) fn receive_credit(&mut self, now: Now, from: ReplicaId, credit: Credit) {
         let place = (from, credit.shard);
-        if let Some(session) = self.outgoing.get_mut(&place).filter(|s| s.session == credit.session) {
+        if let Some(session) = self.outgoing.get_mut(&place).filter(|s| s.answer == credit.answer) {
             session.confirmed = session.confirmed.max(credit.received.min(session.sent));
             session.progress_at = now.monotonic;
             self.pump(now, place);

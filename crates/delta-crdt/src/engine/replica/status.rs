@@ -88,7 +88,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         }
         let hidden =
             differ.is_empty() && self.hash() == status.hash && self.fingerprint() != status.fingerprint;
-        if (!adds_up && !status.full) || (hidden && !status.full) {
+        if (!adds_up || hidden) && !status.full {
             self.ask(now, from);
         }
         for shard in differ {

@@ -43,10 +43,9 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let mut fresh = Vec::new();
         let mut seen = session.whole.then(|| Seen::new(self.store.slots()));
         for (key, theirs) in core::mem::take(&mut session.entries) {
-            if let Some(slot) = self.join_key(cx, &session, (key, theirs), &mut fresh, changes) {
-                if let Some(seen) = &mut seen {
-                    seen.add(slot);
-                }
+            let slot = self.join_key(cx, &session, (key, theirs), &mut fresh, changes);
+            if let (Some(slot), Some(seen)) = (slot, &mut seen) {
+                seen.add(slot);
             }
         }
         if let Some(seen) = seen {

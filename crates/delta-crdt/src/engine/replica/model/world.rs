@@ -1,0 +1,416 @@
+//! A few replicas, an unkind network between them, and everything that may happen to both.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::oracle::{Event, Name, Oracle};
+use crate::engine::rules::Rule;
+use crate::{Change, Config, Key, LastWriter, Message, Now, Output, Replica, ReplicaId, Warning};
+
+/// Whether restarts happen, and what they keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Storage {
+    NoRestarts,
+    Forgets,
+}
+
+impl Storage {
+    pub(super) fn of(seed: u64) -> Self {
+        if seed.is_multiple_of(3) { Self::Forgets } else { Self::NoRestarts }
+    }
+}
+
+/// The generator of a history (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+}
+
+struct Node {
+    replica: Replica<u64, u64>,
+    /// Milliseconds that its wall clock is off.
+    skew: i64,
+    /// What a subscriber has folded from the changes.
+    mirror: BTreeMap<u64, u64>,
+}
+
+type Flying = (ReplicaId, ReplicaId, Message<u64, u64>);
+
+pub(super) struct World {
+    random: Random,
+    config: Config,
+    broken: Option<Rule>,
+    storage: Storage,
+    time: Duration,
+    keys: u64,
+    next_value: u64,
+    nodes: Vec<Node>,
+    /// Pairs that cannot reach each other.
+    cut: BTreeSet<(usize, usize)>,
+    flying: Vec<Flying>,
+    oracle: Oracle,
+    wrong: Option<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, broken: Option<Rule>, storage: Storage) -> Self {
+        let mut random = Random(seed.wrapping_mul(7_919).wrapping_add(1));
+        (0..4).for_each(|_| _ = random.below(2));
+        let nodes = 2 + random.pick(3);
+        let config = Config {
+            shards: 1 + random.below(2) as u16,
+            session_timeout: Duration::from_millis(200),
+            max_batch_ops: 1 + random.pick(3),
+            max_fragment_keys: 1 + random.pick(2),
+            session_window: 2,
+            max_parked: if random.one_in(3) { 2 } else { 64 },
+            max_tombstones: if random.one_in(3) { 0 } else { 64 },
+            max_sessions: 1 + random.pick(3),
+            ..Config::default()
+        };
+        let keys = 1 + random.below(4);
+        let mut world = Self {
+            random,
+            config,
+            broken,
+            storage,
+            time: Duration::ZERO,
+            keys,
+            next_value: 0,
+            nodes: Vec::new(),
+            cut: BTreeSet::new(),
+            flying: Vec::new(),
+            oracle: Oracle::default(),
+            wrong: None,
+        };
+        for i in 0..nodes {
+            let node = world.start(ReplicaId::new(i as u64, 1));
+            world.nodes.push(node);
+        }
+        world.set_members();
+        for a in 0..nodes {
+            for b in 0..nodes {
+                if a != b && !world.random.one_in(4) {
+                    world.up(a, b);
+                }
+            }
+        }
+        world
+    }
+
+    fn start(&mut self, id: ReplicaId) -> Node {
+        let mut replica = Replica::new(id, self.config.clone(), LastWriter);
+        replica.rules.off = self.broken;
+        let skew = if self.random.one_in(3) { self.random.below(7_200_000) as i64 - 3_600_000 } else { 0 };
+        Node { replica, skew, mirror: BTreeMap::new() }
+    }
+
+    pub(super) fn writes(&self) -> u64 {
+        self.oracle.events.len() as u64
+    }
+
+    fn id(&self, i: usize) -> ReplicaId {
+        self.nodes[i].replica.id()
+    }
+
+    fn now(&self, i: usize) -> Now {
+        let unix_ms = 1_700_000_000_000 + self.time.as_millis() as i64 + self.nodes[i].skew;
+        Now { monotonic: self.time, unix_ms: unix_ms as u64 }
+    }
+
+    fn up(&mut self, a: usize, b: usize) {
+        let (now, id) = (self.now(a), self.id(b));
+        self.nodes[a].replica.peer_up(now, id);
+        self.after(a);
+    }
+
+    fn down(&mut self, a: usize, b: usize) {
+        let (now, id) = (self.now(a), self.id(b));
+        self.nodes[a].replica.peer_down(now, id);
+        self.after(a);
+    }
+
+    fn set_members(&mut self) {
+        let ids: Vec<_> = (0..self.nodes.len()).map(|i| self.id(i)).collect();
+        self.nodes.iter_mut().for_each(|node| node.replica.set_members(ids.clone()));
+    }
+
+    /// Takes the outputs of a replica.
+    fn after(&mut self, i: usize) {
+        let node = &mut self.nodes[i];
+        let id = node.replica.id();
+        while let Some(output) = node.replica.poll_output() {
+            match output {
+                Output::Send { to, message } => self.flying.push((id, to, message)),
+                Output::Changed(changes) => {
+                    for change in changes {
+                        fold(&mut node.mirror, change, &mut self.wrong);
+                    }
+                }
+                Output::Warning(
+                    warning
+                    @ (Warning::Diverged { .. } | Warning::Nonsense { .. } | Warning::Impostor { .. }),
+                ) => {
+                    self.wrong.get_or_insert(format!("{id:?} says: {warning}"));
+                }
+                Output::Warning(_) | Output::Synced { .. } => {}
+            }
+        }
+    }
+
+    /// A history of random length.
+    pub(super) fn live(&mut self) {
+        for _ in 0..20 + self.random.below(150) {
+            let i = self.random.pick(self.nodes.len());
+            match self.random.below(24) {
+                0..=7 => self.write(i),
+                8..=15 => self.deliver_any(),
+                16..=17 => self.flush(i),
+                18..=19 => self.pass_time(i),
+                20 => self.relink(i),
+                21 => self.remember_members(i),
+                22 => self.congest(i),
+                _ if self.random.one_in(3) => self.restart(i),
+                _ => {}
+            }
+            if self.random.one_in(8) {
+                self.nodes[i].replica.check_invariants();
+            }
+        }
+    }
+
+    fn write(&mut self, i: usize) {
+        let now = self.now(i);
+        let key = self.random.below(self.keys);
+        let removes = self.random.one_in(3);
+        let node = &mut self.nodes[i];
+        let shard = node.replica.place(key.stable_hash());
+        let replaces = node.replica.siblings(&key).map(|sibling| (shard, sibling.dot)).collect();
+        let change = if removes {
+            node.replica.remove(now, &key)
+        } else {
+            self.next_value += 1;
+            Some(node.replica.put(now, key, self.next_value))
+        };
+        if let Some(change) = change {
+            fold(&mut node.mirror, change, &mut self.wrong);
+            let mut siblings = node.replica.siblings(&key);
+            if let (Some(sibling), None) = (siblings.next(), siblings.next()) {
+                let (stamp, value) = (sibling.stamp, sibling.value.copied());
+                self.oracle.events.insert((shard, sibling.dot), Event { key, stamp, value, replaces });
+            } else {
+                self.wrong.get_or_insert(format!("a write of {key} did not replace all it knew"));
+            }
+        }
+        self.after(i);
+    }
+
+    fn flush(&mut self, i: usize) {
+        let now = self.now(i);
+        self.nodes[i].replica.flush(now);
+        self.after(i);
+    }
+
+    fn pass_time(&mut self, i: usize) {
+        let most = if self.random.one_in(4) { 1_200 } else { 60 };
+        self.time += Duration::from_millis(self.random.below(most));
+        let now = self.now(i);
+        self.nodes[i].replica.handle_timeout(now);
+        self.after(i);
+    }
+
+    /// Delivers one message out of order; sometimes twice, sometimes never.
+    fn deliver_any(&mut self) {
+        if self.flying.is_empty() {
+            return;
+        }
+        let at = self.random.pick(self.flying.len());
+        let flying =
+            if self.random.one_in(5) { self.flying[at].clone() } else { self.flying.swap_remove(at) };
+        if !self.random.one_in(10) {
+            self.deliver(flying);
+        }
+    }
+
+    fn deliver(&mut self, (from, to, message): Flying) {
+        let (a, b) = (from.node as usize, to.node as usize);
+        if self.id(b) != to || self.cut.contains(&(a.min(b), a.max(b))) {
+            return;
+        }
+        #[cfg(feature = "serde")]
+        let message = if self.random.one_in(16) {
+            Message::decode(&message.encode()).expect("what was encoded decodes")
+        } else {
+            message
+        };
+        let now = self.now(b);
+        self.nodes[b].replica.receive(now, from, message);
+        self.after(b);
+    }
+
+    fn relink(&mut self, a: usize) {
+        let b = self.random.pick(self.nodes.len());
+        if a == b {
+            return;
+        }
+        let pair = (a.min(b), a.max(b));
+        match self.random.below(4) {
+            0 => {
+                self.cut.insert(pair);
+                self.down(a, b);
+                self.down(b, a);
+            }
+            1 => self.down(a, b),
+            _ => {
+                self.cut.remove(&pair);
+                self.up(a, b);
+                if self.random.one_in(2) {
+                    self.up(b, a);
+                }
+            }
+        }
+    }
+
+    /// Somebody leaves the map's members for a while, or all are members again.
+    fn remember_members(&mut self, i: usize) {
+        if self.random.one_in(2) {
+            self.set_members();
+        } else {
+            let out = self.random.pick(self.nodes.len());
+            let ids: Vec<_> = (0..self.nodes.len()).filter(|&j| j != out).map(|j| self.id(j)).collect();
+            self.nodes[i].replica.set_members(ids);
+        }
+    }
+
+    fn congest(&mut self, a: usize) {
+        let b = self.random.pick(self.nodes.len());
+        let (now, id, full) = (self.now(a), self.id(b), self.random.one_in(2));
+        self.nodes[a].replica.set_congested(now, id, full);
+        self.after(a);
+    }
+
+    fn restart(&mut self, i: usize) {
+        if self.storage == Storage::NoRestarts {
+            return;
+        }
+        let old = self.id(i);
+        let node = self.start(ReplicaId::new(old.node, old.epoch + 1));
+        self.nodes[i] = node;
+        for j in (0..self.nodes.len()).filter(|&j| j != i) {
+            let now = self.now(j);
+            self.nodes[j].replica.peer_down(now, old);
+            self.after(j);
+            if self.random.one_in(2) {
+                self.up(j, i);
+            }
+            if self.random.one_in(2) {
+                self.up(i, j);
+            }
+        }
+        if self.random.one_in(2) {
+            self.set_members();
+        }
+    }
+
+    /// The network becomes kind, and time passes until all is told.
+    pub(super) fn settle(&mut self) {
+        self.cut.clear();
+        self.set_members();
+        for a in 0..self.nodes.len() {
+            for b in 0..self.nodes.len() {
+                if a != b {
+                    self.up(a, b);
+                }
+            }
+        }
+        let end = self.time + Duration::from_secs(20);
+        while self.time < end {
+            (0..self.nodes.len()).for_each(|i| self.flush(i));
+            for flying in core::mem::take(&mut self.flying) {
+                self.deliver(flying);
+            }
+            let quiet = self.flying.is_empty();
+            if quiet && self.is_equal() {
+                return;
+            }
+            if quiet {
+                let next = self.nodes.iter().filter_map(|node| node.replica.poll_timeout()).min();
+                self.time = self.time.max(next.unwrap_or(end));
+                for i in 0..self.nodes.len() {
+                    let now = self.now(i);
+                    self.nodes[i].replica.handle_timeout(now);
+                    self.after(i);
+                }
+            }
+        }
+    }
+
+    fn is_equal(&self) -> bool {
+        let hash = self.nodes[0].replica.hash();
+        self.nodes.iter().all(|node| node.replica.hash() == hash && node.replica.incoming.is_empty())
+    }
+
+    /// Compares every replica with the specification.
+    pub(super) fn judge(&self) -> Result<(), String> {
+        if let Some(wrong) = &self.wrong {
+            return Err(wrong.clone());
+        }
+        if !self.is_equal() {
+            return Err("the vectors did not become equal in 20 s".into());
+        }
+        let first = &self.nodes[0].replica;
+        let known = |name: &Name| {
+            let number = first.origins.number(name.1.origin);
+            number.is_some_and(|number| first.shards[name.0].covers((number, name.1.seq)))
+        };
+        let held = self.oracle.held(known);
+        let shown = self.oracle.shown(&held, |key| first.place(key.stable_hash()));
+        for node in &self.nodes {
+            let (replica, id) = (&node.replica, node.replica.id());
+            replica.check_invariants();
+            let mut ours: BTreeMap<u64, BTreeSet<_>> = BTreeMap::new();
+            for key in 0..self.keys {
+                let live = replica.siblings(&key).filter(|sibling| sibling.value.is_some());
+                let dots: BTreeSet<_> = live.map(|sibling| sibling.dot).collect();
+                if !dots.is_empty() {
+                    ours.insert(key, dots);
+                }
+            }
+            if ours != held {
+                return Err(format!("{id:?} holds {ours:?} instead of {held:?}"));
+            }
+            if replica.to_map() != shown {
+                return Err(format!("{id:?} shows {:?} instead of {shown:?}", replica.to_map()));
+            }
+            if node.mirror != shown {
+                return Err(format!("{id:?} told subscribers {:?} instead of {shown:?}", node.mirror));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Does to a subscriber's copy what a change says.
+fn fold(mirror: &mut BTreeMap<u64, u64>, change: Change<u64, u64>, wrong: &mut Option<String>) {
+    let old = match &change {
+        Change::Put { key, new, .. } => mirror.insert(*key, *new),
+        Change::Removed { key, .. } => mirror.remove(key),
+    };
+    if old.as_ref() != change.old() {
+        wrong.get_or_insert(format!("a subscriber that holds {old:?} was told {change:?}"));
+    }
+}
