@@ -1,0 +1,144 @@
+//! Moves: stop, hand over, start. The owner stays responsible until another member runs the child.
+
+use std::collections::BTreeSet;
+
+use horde_process::{ExitReason, State};
+use horde_transport::{NodeId, RequestError};
+
+use super::launch::record_of;
+use super::requests::Purpose;
+use super::run::{Phase, Why};
+use super::{ChildId, ChildState, Children, Event, Now, Wanted};
+use crate::config::Redistribution;
+use crate::error::StartError;
+use crate::frame::{Launch, LaunchKind, Request, Response};
+
+impl Children {
+    /// Moves all children away and takes no new ones. [`Children::is_drained`] says when none is left here.
+    pub fn drain(&mut self, now: Now) {
+        self.draining = true;
+        for id in std::mem::take(&mut self.queue) {
+            if let Some((launch, origins)) = self.queued.remove(&id) {
+                self.tell(&launch.wish.id, origins, &Err(StartError::Stopping));
+            }
+        }
+        let tokens: Vec<u64> = self.runs.keys().copied().collect();
+        for token in tokens {
+            self.move_away(now, token);
+        }
+    }
+
+    /// Whether a draining member has a child left that another one could take.
+    #[must_use]
+    pub fn can_drain(&self) -> bool {
+        let mut tried = BTreeSet::new();
+        tried.insert(self.me.clone());
+        self.runs.values().any(|run| self.roster.host_for(&run.wish.id, &run.wish.spec, &tried).is_some())
+    }
+
+    /// Moves children that placement now gives to others, a few at a time, if that is wanted.
+    pub(super) fn redistribute(&mut self, now: Now) {
+        if self.options.redistribution != Redistribution::Active || self.draining || !self.ready {
+            return;
+        }
+        let moving = self
+            .runs
+            .values()
+            .filter(|run| matches!(run.phase, Phase::Stopping(Why::Moving) | Phase::HandingOver { .. }))
+            .count();
+        let room = self.options.max_moves.saturating_sub(moving);
+        let tokens: Vec<u64> = self
+            .runs
+            .iter()
+            .filter(|(_, run)| matches!(run.phase, Phase::Running) && !run.wish.spec.pinned)
+            .filter(|(_, run)| {
+                self.roster
+                    .host_for(&run.wish.id, &run.wish.spec, &BTreeSet::new())
+                    .is_some_and(|host| *host != self.me)
+            })
+            .map(|(token, _)| *token)
+            .take(room)
+            .collect();
+        for token in tokens {
+            self.move_away(now, token);
+        }
+    }
+
+    fn move_away(&mut self, now: Now, token: u64) {
+        let Some(run) = self.runs.get(&token) else { return };
+        match run.phase {
+            Phase::Running => {
+                let (id, record) = (run.wish.id.clone(), record_of(run, Wanted::Run, ChildState::Moving));
+                self.put(now, id, record);
+                self.stop_run(now, token, Why::Moving, ExitReason::Redistribution);
+            }
+            Phase::Starting(_) => self.stop_run(now, token, Why::Moving, ExitReason::Redistribution),
+            Phase::Backoff => self.hand_over(now, token, None),
+            Phase::Stopping(_) | Phase::HandingOver { .. } => {}
+        }
+    }
+
+    /// The child has ended here: offers it, with its state, to the member that shall run it.
+    pub(super) fn hand_over(&mut self, now: Now, token: u64, state: Option<State>) {
+        let Some(run) = self.runs.get_mut(&token) else { return };
+        run.pid = None;
+        run.phase = Phase::HandingOver { state, tried: BTreeSet::new() };
+        self.offer(now, token);
+    }
+
+    fn offer(&mut self, now: Now, token: u64) {
+        let Some(run) = self.runs.get_mut(&token) else { return };
+        let Phase::HandingOver { state, tried } = &mut run.phase else { return };
+        if self.draining {
+            tried.insert(self.me.clone());
+        }
+        let state = state.clone();
+        let (wish, life, strikes) = (run.wish.clone(), run.rank.life, run.strikes);
+        let host = self.roster.host_for(&wish.id, &wish.spec, tried).cloned();
+        let generation = run.rank.generation + 1;
+        match host {
+            Some(host) if host != self.me => {
+                let launch = Launch { wish, life, generation, strikes, state, kind: LaunchKind::Move };
+                self.ask(host.clone(), Request::Launch(launch), Purpose::HandOver { token, to: host });
+            }
+            // Nobody will have it: the record stays, and whoever can takes it over once this node has left.
+            None if self.draining => self.gone(now, token, ExitReason::Redistribution),
+            // Here again, with its state.
+            _ => {
+                let Some(mut run) = self.runs.remove(&token) else { return };
+                run.rank.generation = generation;
+                run.rank.stamp = self.replica.stamp(now).to_bits();
+                run.phase = Phase::Starting(None);
+                self.begin(run, state);
+            }
+        }
+    }
+
+    /// A member has answered to the offer of a child.
+    pub(super) fn handed_over(
+        &mut self,
+        now: Now,
+        token: u64,
+        to: NodeId,
+        outcome: Result<Response, RequestError>,
+    ) {
+        let Some(run) = self.runs.get_mut(&token) else { return };
+        let Phase::HandingOver { tried, .. } = &mut run.phase else { return };
+        match outcome {
+            Ok(Response::Started(Ok(_) | Err(StartError::AlreadyStarted(_)))) => {
+                let id = run.wish.id.clone();
+                self.moved(now, token, id, to);
+            }
+            _ => {
+                tried.insert(to);
+                self.offer(now, token);
+            }
+        }
+    }
+
+    fn moved(&mut self, now: Now, token: u64, id: ChildId, to: NodeId) {
+        self.drop_run(now, token);
+        self.emit(Event::Moved { id, to });
+        self.redistribute(now);
+    }
+}

@@ -1,0 +1,169 @@
+//! Who hosts this supervisor, who coordinates a child, and who shall run it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use delta_crdt::ReplicaId;
+use horde_ring::{KeyHash, Member, Members, Placement, Rendezvous};
+use horde_transport::NodeId;
+
+use super::replica_id;
+use crate::record::ChildId;
+use crate::spec::Spec;
+
+/// Whether a member is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is here, suspected or not.
+    Alive,
+    /// It is here and on its way out: nothing new is placed on it.
+    Leaving,
+    /// It is down or has left; its children run elsewhere.
+    Gone,
+}
+
+/// A member that hosts this supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Whether it is here.
+    pub presence: Presence,
+    /// Whether its replica has caught up; before it, it neither coordinates nor runs.
+    pub ready: bool,
+    /// The process kinds it runs, with the first and last version of their arguments.
+    pub kinds: BTreeMap<String, (u32, u32)>,
+    /// Its share of the children, relative to the others.
+    pub weight: u32,
+}
+
+impl Host {
+    fn runs(&self, spec: &Spec) -> bool {
+        self.kinds.get(&spec.kind).is_some_and(|(first, last)| (*first..=*last).contains(&spec.version))
+    }
+}
+
+/// What a new view changed.
+#[derive(Debug, Default)]
+pub(super) struct RosterDiff {
+    pub(super) connected: Vec<NodeId>,
+    pub(super) disconnected: Vec<NodeId>,
+    /// Who coordinates or runs children is not the same as before.
+    pub(super) placement_changed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Roster {
+    me: NodeId,
+    hosts: BTreeMap<NodeId, Host>,
+    replicas: BTreeMap<ReplicaId, NodeId>,
+    /// Over the members that are ready and not leaving.
+    placement: Rendezvous<NodeId>,
+    /// Hosts that the membership has forgotten: what they ran runs no more.
+    departed: BTreeSet<NodeId>,
+}
+
+/// How many forgotten hosts are remembered; the one lowest in order goes first.
+const MAX_DEPARTED: usize = 4_096;
+
+impl Roster {
+    pub(super) fn new(me: NodeId) -> Self {
+        Self {
+            me,
+            hosts: BTreeMap::new(),
+            replicas: BTreeMap::new(),
+            placement: Rendezvous::new(Members::new()),
+            departed: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn update(&mut self, hosts: BTreeMap<NodeId, Host>) -> RosterDiff {
+        let here = |hosts: &BTreeMap<NodeId, Host>| -> BTreeSet<NodeId> {
+            let present =
+                hosts.iter().filter(|(id, host)| **id != self.me && host.presence != Presence::Gone);
+            present.map(|(id, _)| id.clone()).collect()
+        };
+        let (before, after) = (here(&self.hosts), here(&hosts));
+        let mut diff = RosterDiff {
+            connected: after.difference(&before).cloned().collect(),
+            disconnected: before.difference(&after).cloned().collect(),
+            placement_changed: false,
+        };
+        for id in hosts.keys() {
+            self.replicas.insert(replica_id(id), id.clone());
+        }
+        self.replicas.retain(|_, id| hosts.contains_key(id));
+        diff.placement_changed = hosts != self.hosts;
+        self.departed.extend(self.hosts.keys().filter(|id| !hosts.contains_key(*id)).cloned());
+        self.departed.retain(|id| !hosts.contains_key(id));
+        while self.departed.len() > MAX_DEPARTED {
+            self.departed.pop_first();
+        }
+        self.hosts = hosts;
+        let eligible = self.hosts.iter().filter(|(_, host)| host.ready && host.presence == Presence::Alive);
+        let members: Members<NodeId> = eligible
+            .map(|(id, host)| Member::hashed(id.clone(), KeyHash::of(id.name().as_str())).weight(host.weight))
+            .collect();
+        self.placement = Rendezvous::new(members);
+        diff
+    }
+
+    pub(super) fn node(&self, replica: ReplicaId) -> Option<&NodeId> {
+        self.replicas.get(&replica)
+    }
+
+    /// Everybody whose knowledge a forgotten record waits for: all known hosts, those that are down included.
+    pub(super) fn replicas(&self) -> impl Iterator<Item = ReplicaId> {
+        self.replicas.keys().copied()
+    }
+
+    pub(super) fn is_here(&self, node: &NodeId) -> bool {
+        self.hosts.get(node).is_some_and(|host| host.presence != Presence::Gone)
+    }
+
+    /// Whether what `node` ran runs no more as far as the members agree: it is down, has left, or lives again as a later
+    /// incarnation. A node that was never seen is not gone.
+    pub(super) fn is_gone(&self, node: &NodeId) -> bool {
+        match self.hosts.get(node) {
+            Some(host) => host.presence == Presence::Gone,
+            None => self.departed.contains(node) || self.is_replaced(node),
+        }
+    }
+
+    pub(super) fn is_known(&self, node: &NodeId) -> bool {
+        self.hosts.contains_key(node) || self.departed.contains(node)
+    }
+
+    fn is_replaced(&self, node: &NodeId) -> bool {
+        let later = NodeId::new(node.name().clone(), node.incarnation().saturating_add(1));
+        self.hosts.range(later..).next().is_some_and(|(id, _)| id.name() == node.name())
+    }
+
+    /// The one member that decides about `id`.
+    pub(super) fn coordinator(&self, id: &ChildId) -> Option<&NodeId> {
+        self.placement.owner(key(id))
+    }
+
+    pub(super) fn coordinates(&self, id: &ChildId) -> bool {
+        self.coordinator(id) == Some(&self.me)
+    }
+
+    /// The member that shall run `id`, among those that can and are not in `tried`.
+    pub(super) fn host_for(&self, id: &ChildId, spec: &Spec, tried: &BTreeSet<NodeId>) -> Option<&NodeId> {
+        self.placement.owner_among(key(id), &|member| {
+            !tried.contains(member.id()) && self.hosts.get(member.id()).is_some_and(|host| host.runs(spec))
+        })
+    }
+
+    /// Whether `me` is the lowest of the members that wait for somebody to be ready while nobody is.
+    pub(super) fn is_first_of_unready(&self) -> bool {
+        let mut alive = self.hosts.iter().filter(|(_, host)| host.presence == Presence::Alive);
+        let nobody_ready = alive.clone().all(|(id, host)| *id == self.me || !host.ready);
+        nobody_ready && alive.next().is_none_or(|(id, _)| *id == self.me)
+    }
+
+    pub(super) fn is_ready(&self, node: &NodeId) -> bool {
+        self.hosts.get(node).is_some_and(|host| host.ready && host.presence == Presence::Alive)
+    }
+}
+
+fn key(id: &ChildId) -> KeyHash {
+    KeyHash::of(id.as_str().as_bytes())
+}

@@ -1,0 +1,70 @@
+//! One run of a child on this node.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use horde_process::{ClaimRank, Pid, State};
+use horde_transport::NodeId;
+
+use super::coordinate::Caller;
+use crate::frame::{Launch, LaunchKind, Wish};
+
+/// What runs, starts, stops or waits here for a child.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) wish: Wish,
+    /// Its claim: what a record must name for this run to be the child's.
+    pub(super) rank: ClaimRank,
+    pub(super) strikes: u32,
+    pub(super) pid: Option<Pid>,
+    pub(super) phase: Phase,
+    /// When it was restarted lately.
+    pub(super) restarts: VecDeque<Duration>,
+    /// Who wants to hear that it runs.
+    pub(super) origins: Vec<Origin>,
+    /// Who wants to hear that it has ended.
+    pub(super) enders: Vec<Caller>,
+    /// A launch of the same child that waits until this run's slot is free.
+    pub(super) after: Option<(Launch, Vec<Origin>)>,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// `init` runs. A takeover or move leaves the record that stands alone until it has answered; a restart is `None`.
+    Starting(Option<LaunchKind>),
+    Running,
+    /// It was told to stop.
+    Stopping(Why),
+    /// It ended and waits for its restart.
+    Backoff,
+    /// It has ended here and is handed to another member.
+    HandingOver {
+        state: Option<State>,
+        tried: BTreeSet<NodeId>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The child has ended for good.
+    Ended,
+    /// Another copy of it won.
+    Superseded,
+    /// It moves.
+    Moving,
+    /// A user restarts it.
+    Restart,
+}
+
+/// Who asked for a run.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// The coordination of its start on this node.
+    Coordination,
+    /// Another member.
+    Member { responder: u64 },
+    /// This node took it over.
+    Takeover { from: NodeId },
+    /// A user of this node who restarts it.
+    User { ticket: u64 },
+}

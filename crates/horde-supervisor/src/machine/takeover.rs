@@ -1,0 +1,174 @@
+//! Members come and go: what they ran runs again elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use horde_process::ExitReason;
+use horde_transport::NodeId;
+
+use super::coordinate::Caller;
+use super::requests::Purpose;
+use super::roster::Host;
+use super::run::Origin;
+use super::{ChildId, ChildState, Children, Effect, End, Event, Now, Record, ReplicaId};
+use crate::frame::{Launch, LaunchKind, Request, Wish};
+
+impl Children {
+    /// Whether our replica has caught up.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// The members that host this supervisor, this one included, as the membership sees them now. A member that is down
+    /// stays in the list, as gone, until the membership forgets it.
+    pub fn set_members(&mut self, now: Now, hosts: BTreeMap<NodeId, Host>) {
+        let diff = self.roster.update(hosts);
+        for node in &diff.connected {
+            self.replica.peer_up(now, super::replica_id(node));
+        }
+        for node in &diff.disconnected {
+            self.replica.peer_down(now, super::replica_id(node));
+        }
+        let replicas: Vec<ReplicaId> = self.roster.replicas().collect();
+        self.replica.set_members(replicas);
+        self.drain_replica(now);
+        if !self.ready && self.roster.is_first_of_unready() {
+            self.become_ready(now);
+        }
+        if diff.placement_changed && self.ready {
+            self.heal(now);
+            self.redistribute(now);
+        }
+    }
+
+    /// The replica covers all that `peer` said it has.
+    pub(super) fn synced(&mut self, now: Now, peer: ReplicaId) {
+        if !self.ready && self.roster.node(peer).is_some_and(|node| self.roster.is_ready(node)) {
+            self.become_ready(now);
+        }
+    }
+
+    fn become_ready(&mut self, now: Now) {
+        self.ready = true;
+        self.effects.push_back(Effect::Ready);
+        for (ticket, wish) in std::mem::take(&mut self.parked) {
+            self.route(now, Caller::User(ticket), wish, 0);
+        }
+    }
+
+    /// Takes over what gone members ran, and turns starts that they were to serve elsewhere.
+    pub(super) fn heal(&mut self, now: Now) {
+        let gone: Vec<NodeId> = self.owned.keys().filter(|node| self.roster.is_gone(node)).cloned().collect();
+        for node in gone {
+            let children = self.owned.get(&node).cloned().unwrap_or_default();
+            for id in children {
+                self.arbitrate(now, &id);
+                self.take_over(now, &id);
+            }
+        }
+        let lost: Vec<ChildId> = self
+            .coordinations
+            .iter()
+            .filter(|(_, coordination)| self.roster.is_gone(&coordination.host))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in lost {
+            match self.coordinations.get(&id).is_some_and(|coordination| coordination.done.is_some()) {
+                // The requester was told, and starts it anew.
+                true => drop(self.coordinations.remove(&id)),
+                false => self.next_host(now, &id),
+            }
+        }
+        let lost: Vec<ChildId> = self
+            .acknowledged
+            .iter()
+            .filter(|(_, (_, host))| self.roster.is_gone(host))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in lost {
+            if let Some((wish, _)) = self.acknowledged.remove(&id) {
+                self.route(now, Caller::Again, wish, 0);
+            }
+        }
+        let waiting: Vec<ChildId> = self.unplaceable.iter().cloned().collect();
+        for id in waiting {
+            self.place_again(now, &id);
+        }
+    }
+
+    /// Takes a child over from a member that is gone, if this node coordinates it.
+    pub(super) fn take_over(&mut self, now: Now, id: &ChildId) {
+        let Some(record) = self.replica.get(id).cloned() else { return };
+        let ours = self.ready && !self.draining && self.roster.coordinates(id);
+        let busy = self.taking.contains(id) || self.queued.contains_key(id) || self.run_of.contains_key(id);
+        if !ours || busy || !record.is_wanted() || !self.is_lost(&record.owner) {
+            return;
+        }
+        if record.spec.restart == crate::spec::Restart::Temporary {
+            return self.mark_ended(now, id, &record, End::NodeDown);
+        }
+        let age = now.unix_ms.saturating_sub(delta_crdt::Stamp::from_bits(record.stamp).unix_ms());
+        let early = u128::from(age) < self.options.settle.as_millis();
+        let strikes = if early { record.strikes + 1 } else { 0 };
+        if strikes > self.options.max_restarts {
+            let reason =
+                ExitReason::Error(format!("its node died soon after starting it, {strikes} times in a row"));
+            let stamp = self.replica.stamp(now).to_bits();
+            let state = ChildState::Failed(reason.clone());
+            let (owner, generation) = (self.me.clone(), record.generation + 1);
+            self.put(
+                now,
+                id.clone(),
+                Record { state, strikes, owner, generation, stamp, ..(*record).clone() },
+            );
+            return self.emit(Event::Failed { id: id.clone(), reason });
+        }
+        self.run_again(now, id, &record, strikes);
+    }
+
+    /// Tries again to place a child that no member could run. Returns whether one can now.
+    pub(super) fn place_again(&mut self, now: Now, id: &ChildId) -> bool {
+        let Some(record) = self.replica.get(id).cloned() else { return false };
+        let busy = self.taking.contains(id) || self.queued.contains_key(id) || self.run_of.contains_key(id);
+        if record.state != ChildState::Unplaceable || !record.is_wanted() || busy {
+            return busy;
+        }
+        self.ready
+            && !self.draining
+            && self.roster.coordinates(id)
+            && self.run_again(now, id, &record, record.strikes)
+    }
+
+    /// Has the child of a record run once more, one generation on.
+    fn run_again(&mut self, now: Now, id: &ChildId, record: &Record, strikes: u32) -> bool {
+        let Some(host) = self.roster.host_for(id, &record.spec, &BTreeSet::new()).cloned() else {
+            self.mark_unplaceable(now, id, record);
+            return false;
+        };
+        let launch = Launch {
+            wish: Wish { id: id.clone(), spec: record.spec.clone(), request: record.request },
+            life: record.life,
+            generation: record.generation + 1,
+            strikes,
+            state: None,
+            kind: LaunchKind::Takeover,
+        };
+        if host == self.me {
+            self.launch(now, launch, vec![Origin::Takeover { from: record.owner.clone() }]);
+        } else {
+            self.taking.insert(id.clone());
+            self.ask(host, Request::Launch(launch), Purpose::Takeover { id: id.clone() });
+        }
+        true
+    }
+
+    fn mark_unplaceable(&mut self, now: Now, id: &ChildId, record: &Record) {
+        if record.state == ChildState::Unplaceable {
+            return;
+        }
+        let stamp = self.replica.stamp(now).to_bits();
+        let (owner, generation, state) = (self.me.clone(), record.generation + 1, ChildState::Unplaceable);
+        self.put(now, id.clone(), Record { state, owner, generation, stamp, ..record.clone() });
+        self.emit(Event::Unplaceable { id: id.clone() });
+    }
+}

@@ -1,0 +1,208 @@
+//! Replicas of the CRDT that write, lose, reorder and restart; in the end all must be equal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use delta_crdt::{Config, LastWriter, Message, Now, Output, Replica, ReplicaId};
+
+use crate::queue::Queue;
+use crate::{History, Outcome, Rng};
+
+type Map = Replica<u64, u64, LastWriter>;
+
+#[derive(Debug)]
+enum Happening {
+    Deliver { from: ReplicaId, to: ReplicaId, message: Message<u64, u64> },
+    Write(usize),
+    Restart(usize),
+    Cut,
+    Heal,
+    Wake(usize, u64),
+}
+
+struct World {
+    rng: Rng,
+    queue: Queue<Happening>,
+    history: History,
+    replicas: Vec<Map>,
+    /// Which side of the partition a replica is on.
+    side: Vec<u64>,
+    skew: Vec<u64>,
+    wakes: Vec<u64>,
+    loss: u64,
+    keys: u64,
+    events: u64,
+}
+
+/// Faults end after this, and quiet must bring all replicas together.
+const BUSY: Duration = Duration::from_secs(20);
+const QUIET: Duration = Duration::from_secs(20);
+
+pub(crate) fn run(seed: u64, nodes: Option<usize>) -> Outcome {
+    let mut world = World::new(seed, nodes);
+    world.pass(BUSY);
+    world.loss = 0;
+    world.side.fill(0);
+    world.reconnect();
+    world.pass(BUSY + QUIET);
+    let failure = world.verdict();
+    Outcome { failure, history: world.history, events: world.events }
+}
+
+impl World {
+    fn new(seed: u64, nodes: Option<usize>) -> Self {
+        let mut rng = Rng::new(seed, 1);
+        let count = nodes.unwrap_or_else(|| rng.between(2, 5) as usize);
+        let shards = if rng.chance(50) { 1 } else { 4 };
+        let config = Config { shards, ..Config::default() };
+        let id = |node: usize| ReplicaId { node: node as u64 + 1, epoch: 1 };
+        let mut world = Self {
+            queue: Queue::new(),
+            history: History::new(count),
+            replicas: (0..count).map(|node| Replica::new(id(node), config.clone(), LastWriter)).collect(),
+            side: vec![0; count],
+            skew: (0..count)
+                .map(|_| if rng.chance(20) { rng.below(7_200_000) } else { rng.below(50) })
+                .collect(),
+            wakes: vec![0; count],
+            loss: if rng.chance(70) { rng.below(40) } else { 0 },
+            keys: rng.between(1, 6),
+            events: 0,
+            rng,
+        };
+        world.reconnect();
+        for _ in 0..world.rng.between(5, 120) {
+            let (node, at) = (world.rng.index(count), world.rng.below(BUSY.as_millis() as u64));
+            let happening = match world.rng.below(40) {
+                0 => Happening::Restart(node),
+                1 => Happening::Cut,
+                2 | 3 => Happening::Heal,
+                _ => Happening::Write(node),
+            };
+            world.queue.after(Duration::from_millis(at), happening);
+        }
+        world
+    }
+
+    fn now(&self, node: usize) -> Now {
+        let unix_ms = 1_700_000_000_000 + self.skew[node] + self.queue.now.as_millis() as u64;
+        Now { monotonic: self.queue.now, unix_ms }
+    }
+
+    fn node_of(&self, id: ReplicaId) -> Option<usize> {
+        self.replicas.iter().position(|replica| replica.id() == id)
+    }
+
+    /// Everybody on one side sees everybody else on it; all replicas that live are the members.
+    fn reconnect(&mut self) {
+        let ids: Vec<ReplicaId> = self.replicas.iter().map(Map::id).collect();
+        for node in 0..self.replicas.len() {
+            let now = self.now(node);
+            for (other, id) in ids.iter().enumerate().filter(|(other, _)| *other != node) {
+                if self.side[node] == self.side[other] {
+                    self.replicas[node].peer_up(now, *id);
+                } else {
+                    self.replicas[node].peer_down(now, *id);
+                }
+            }
+            self.replicas[node].set_members(ids.iter().copied());
+            self.drain(node);
+        }
+    }
+
+    fn pass(&mut self, until: Duration) {
+        while let Some(happening) = self.queue.next(until) {
+            self.events += 1;
+            self.happen(happening);
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Deliver { from, to, message } => {
+                let Some(node) = self.node_of(to) else { return };
+                let now = self.now(node);
+                self.replicas[node].receive(now, from, message);
+                self.drain(node);
+            }
+            Happening::Write(node) => self.write(node),
+            Happening::Restart(node) => self.restart(node),
+            Happening::Cut => {
+                let sides: Vec<u64> = (0..self.side.len()).map(|_| self.rng.below(2)).collect();
+                self.history.note(self.queue.now, 0, || format!("cut {sides:?}"));
+                self.side = sides;
+                self.reconnect();
+            }
+            Happening::Heal => {
+                self.history.note(self.queue.now, 0, || "heal".to_owned());
+                self.side.fill(0);
+                self.reconnect();
+            }
+            Happening::Wake(node, number) => {
+                if self.wakes[node] == number {
+                    let now = self.now(node);
+                    self.replicas[node].handle_timeout(now);
+                    self.drain(node);
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, node: usize) {
+        let (key, now) = (self.rng.below(self.keys), self.now(node));
+        if self.rng.chance(30) {
+            self.replicas[node].remove(now, &key);
+            self.history.note(self.queue.now, node, || format!("remove {key}"));
+        } else {
+            let value = self.rng.below(1_000);
+            drop(self.replicas[node].put(now, key, value));
+            self.history.note(self.queue.now, node, || format!("{key} := {value}"));
+        }
+        if self.rng.chance(80) {
+            self.replicas[node].flush(now);
+        }
+        self.drain(node);
+    }
+
+    /// A crash without storage: a new epoch, and nothing known.
+    fn restart(&mut self, node: usize) {
+        let old = self.replicas[node].id();
+        let id = ReplicaId { node: old.node, epoch: old.epoch + 1 };
+        let config = self.replicas[node].config().clone();
+        self.history.note(self.queue.now, node, || format!("restarts as epoch {}", id.epoch));
+        self.replicas[node] = Replica::new(id, config, LastWriter);
+        for other in (0..self.replicas.len()).filter(|other| *other != node) {
+            let now = self.now(other);
+            self.replicas[other].peer_down(now, old);
+        }
+        self.reconnect();
+    }
+
+    fn drain(&mut self, node: usize) {
+        let from = self.replicas[node].id();
+        while let Some(output) = self.replicas[node].poll_output() {
+            let Output::Send { to, message } = output else { continue };
+            let reachable = self.node_of(to).is_some_and(|other| self.side[other] == self.side[node]);
+            if reachable && !self.rng.chance(self.loss) {
+                let delay = Duration::from_micros(self.rng.between(100, 30_000));
+                self.queue.after(delay, Happening::Deliver { from, to, message });
+            }
+        }
+        if let Some(at) = self.replicas[node].poll_timeout() {
+            self.wakes[node] += 1;
+            let wake = Happening::Wake(node, self.wakes[node]);
+            self.queue.after(at.saturating_sub(self.queue.now), wake);
+        }
+    }
+
+    fn verdict(&self) -> Option<String> {
+        let shown: BTreeSet<BTreeMap<u64, u64>> = self
+            .replicas
+            .iter()
+            .map(|replica| replica.iter().map(|(key, value)| (*key, *value)).collect())
+            .collect();
+        self.replicas.iter().for_each(Map::check_invariants);
+        (shown.len() > 1)
+            .then(|| format!("replicas: {} different states after heal and quiet: {shown:?}", shown.len()))
+    }
+}
