@@ -28,3 +28,7 @@ pub use meta::{HordeMeta, Meta, MetaTooBig};
 pub use view::View;
 #[cfg(feature = "tokio")]
 pub use watch::Watch;
+
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
