@@ -1,6 +1,8 @@
 //! Frozen answers: a change here moves keys in every running cluster, and must not happen by accident.
 
-use horde_ring::{KEY_SEED, KeyHash, Member, Members, Placement, Rendezvous};
+use horde_ring::{
+    BoundedSlots, KEY_SEED, KeyHash, Member, Members, Placement, Rendezvous, Ring, SlotTable, Slots,
+};
 
 #[test]
 fn the_key_hash_is_frozen() {
@@ -23,20 +25,95 @@ fn the_key_hash_is_frozen() {
     assert_eq!(found, frozen, "{found:#018x?}");
 }
 
-/// The owners of `key-0` .. `key-19`, one letter each.
+/// The owners of `key-0` .. `key-39`, one letter each.
 fn owners(placement: &dyn Placement<&'static str>) -> String {
     (0..40).map(|n| *placement.owner(KeyHash::of(format!("key-{n}"))).expect("there are members")).collect()
 }
 
+/// The three replicas of `key-0` .. `key-9`.
+fn replicas(placement: &dyn Placement<&'static str>) -> String {
+    let three =
+        |n| placement.replicas(KeyHash::of(format!("key-{n}")), 3).into_iter().copied().collect::<String>();
+    (0..10).map(three).collect::<Vec<_>>().join(" ")
+}
+
+fn even() -> Members<&'static str> {
+    Members::of(["a", "b", "c", "d", "e"])
+}
+
+fn weighted() -> Members<&'static str> {
+    let member = |(id, weight, zone)| Member::new(id).weight(weight).zone(zone);
+    [("a", 1, "x"), ("b", 2, "x"), ("c", 3, "y"), ("d", 0, "z")].map(member).into_iter().collect()
+}
+
+fn frozen(build: impl Fn(Members<&'static str>) -> Box<dyn Placement<&'static str>>, expected: [&str; 4]) {
+    let (even, weighted) = (build(even()), build(weighted()));
+    let found = [owners(&*even), replicas(&*even), owners(&*weighted), replicas(&*weighted)];
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn rendezvous_is_frozen() {
-    assert_eq!(
-        owners(&Rendezvous::new(Members::of(["a", "b", "c", "d", "e"]))),
-        "debbbeecacdabcdeaebbcabeabdacebeccabbacc"
+    frozen(
+        |members| Box::new(Rendezvous::new(members)),
+        [
+            "edddceecbcceaababebddaecacdcdebeacbeaaea",
+            "ead dbe dbc deb cbe eba eab cdb bae cae",
+            "abbbcbbcbcccbcbabbbccaccacbcacbcccbcaacb",
+            "acd bcd bcd bcd cbd bcd bcd cbd bcd cad",
+        ],
     );
-    let weighted: Members<_> = [("a", 1), ("b", 2), ("c", 3), ("d", 0)]
-        .map(|(id, weight)| Member::new(id).weight(weight))
-        .into_iter()
+}
+
+#[test]
+fn the_slot_table_is_frozen() {
+    let slots = Slots::at_least(4096);
+    frozen(
+        |members| Box::new(SlotTable::new(members, slots)),
+        [
+            "deeddebeadaeacbeaeecdbdaeacbbcddbddbddbd",
+            "dea ebc ecb dec dbc ecb bcd eda abd dca",
+            "ccccbcccacacbcbcacbcbbbabbcbbcbabcbbbcbb",
+            "cad cbd cbd cad bcd cbd cbd cbd acd cbd",
+        ],
+    );
+}
+
+#[test]
+fn bounded_slots_are_frozen() {
+    let slots = Slots::at_least(4096);
+    frozen(
+        |members| Box::new(BoundedSlots::new(members, slots)),
+        [
+            "deeddebeadaeacbeaeecdbdaeacbbcddbddbddbd",
+            "dea ebc ecb dec dbc ecb bcd eda abd dca",
+            "ccccbcccacacbcbcacbcbbbabbcbbcbabcbbbcbb",
+            "cad cbd cbd cad bcd cbd cbd cbd acd cbd",
+        ],
+    );
+}
+
+#[test]
+fn the_ring_is_frozen() {
+    frozen(
+        |members| Box::new(Ring::new(members, 128)),
+        [
+            "dceaceebbaeceaddbddaaeacbdacbcdeaacaaacc",
+            "dcb cba ebc abe ceb eca eac bad bda aed",
+            "cccacccbbacbaccccaccccacbbcbbccbaccccacb",
+            "cbd cbd cbd acd cbd cad cad bcd bcd acd",
+        ],
+    );
+}
+
+#[test]
+fn a_hash_of_all_owners_of_a_large_table_is_frozen() {
+    let table = SlotTable::new(Members::of(0..1000_u32), Slots::at_least(65_536));
+    let owners: Vec<u8> = (0..65_536_u64)
+        .flat_map(|slot| {
+            table.replicas(KeyHash::from_u64(slot << 48), 3).into_iter().copied().collect::<Vec<_>>()
+        })
+        .flat_map(u32::to_le_bytes)
         .collect();
-    assert_eq!(owners(&Rendezvous::new(weighted)), "bccbbccccccabccbacbbcabcabbacbbccccbbacc");
+    assert_eq!(KeyHash::of(owners).as_u64(), 0x7c51_1c50_0e8f_ceef);
 }

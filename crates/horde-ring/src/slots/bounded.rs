@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use crate::hash::KeyHash;
 use crate::member::Member;
 use crate::members::Members;
+use crate::mix::stream;
 use crate::placement::Placement;
 use crate::region::Region;
 use crate::slots::count::Slots;
@@ -15,12 +16,12 @@ use crate::slots::field::{Field, Passes, member_of};
 use crate::slots::table::{MAX_TABLE_MEMBERS, regions};
 
 /// How far above its fair share of slots a member may go, in parts per thousand.
-const BOUND: u128 = 20;
+const BOUND: u128 = 30;
 
 /// No owner yet.
 const OPEN: u32 = u32::MAX;
 
-/// The strategy for evenness: no member owns more than 1.02 times its share of the slots (or its share rounded
+/// The strategy for evenness: no member owns more than 1.03 times its share of the slots (or its share rounded
 /// up to a whole slot, where that is more).
 ///
 /// Members and slots are matched so that no slot and no member would both rather have each other: a slot goes to
@@ -49,7 +50,7 @@ impl<Id> BoundedSlots<Id> {
         let field = Field::new(&members, slots);
         let owners = match members.is_empty() {
             true => vec![u16::MAX; slots.count() as usize].into(),
-            false => Match::new(&field, shares(&members, slots), slots).run(field.passes()),
+            false => Match::new(&field, shares(&members, slots), slots).run(),
         };
         Self { members, slots, field, owners }
     }
@@ -99,14 +100,21 @@ impl<Id> Placement<Id> for BoundedSlots<Id> {
     }
 }
 
-/// How many slots each member may own. They add up to at least all slots.
+/// How many slots each member may own: its share at least, 1.03 times that at most.
+///
+/// Just below the bound the last slot is granted by a draw of the member's own, so that a change of the others
+/// changes this number for a few members at a time rather than for all at once.
 fn shares<Id>(members: &Members<Id>, slots: Slots) -> Vec<u32> {
     let all_zero = members.iter().all(|member| member.weight_of() == 0);
     let weight = |member: &Member<Id>| if all_zero { 1 } else { u128::from(member.weight_of()) };
     let total: u128 = members.iter().map(weight).sum();
-    let share = |member| {
-        let slots = u128::from(slots.count()) * weight(member);
-        (slots * (1000 + BOUND) / (1000 * total)).max(slots.div_ceil(total)) as u32
+    let share = |member: &Member<Id>| {
+        let share = u128::from(slots.count()) * weight(member);
+        let draw = u128::from(stream(member.key_hash().as_u64(), 0) >> 32);
+        // 32 fractional bits.
+        let bound = ((share * (1000 + BOUND)) << 32) / (1000 * total);
+        let most = (bound + draw).saturating_sub(1 << 32) >> 32;
+        most.max(share.div_ceil(total)) as u32
     };
     members.iter().map(share).collect()
 }
@@ -130,12 +138,14 @@ impl<'a> Match<'a> {
         Self { field, owners: vec![OPEN; count], left, open: count }
     }
 
-    fn run(mut self, mut passes: Passes<'_>) -> Box<[u16]> {
+    fn run(mut self) -> Box<[u16]> {
         let slots = self.owners.len();
+        let mut blocks: Vec<Passes> = (0..self.field.blocks().count()).map(|_| self.field.passes()).collect();
         let mut listed = 0;
         let mut pairs = Vec::new();
         while self.open * self.members_left() > slots && listed < 40 * slots {
-            let count = passes.pass(|key, slot| self.collect(key, slot, &mut pairs));
+            let count: usize =
+                (0..).zip(&mut blocks).map(|(block, passes)| self.list(block, passes, &mut pairs)).sum();
             if count == 0 {
                 break;
             }
@@ -151,6 +161,28 @@ impl<'a> Match<'a> {
         }
         self.take(&mut pairs);
         self.owners.iter().map(|&owner| owner as u16).collect()
+    }
+
+    /// Lists one pass over a block.
+    fn list(&self, block: u32, passes: &mut Passes, pairs: &mut Vec<Pair>) -> usize {
+        let blocks = self.field.blocks();
+        let (bits, first) = (blocks.bits(), block * blocks.len());
+        let mut lanes = Vec::new();
+        self.field.lanes(block, &mut lanes);
+        if !self.field.is_even() {
+            return passes.weighed(&lanes, bits, first, |key, place| self.collect(key, first | place, pairs));
+        }
+        let ranks = passes.even(lanes.len(), bits);
+        for rank in ranks.clone() {
+            for (member, lane) in (0..).zip(&lanes) {
+                let slot = first | lane.place(rank, bits);
+                if self.owners[slot as usize] == OPEN && self.left[member as usize] > 0 {
+                    let plain = lane.plain(rank, slot, bits);
+                    pairs.push((plain, plain, member, slot));
+                }
+            }
+        }
+        ranks.len() * lanes.len()
     }
 
     fn members_left(&self) -> usize {

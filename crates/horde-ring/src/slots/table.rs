@@ -12,6 +12,7 @@ use crate::placement::Placement;
 use crate::region::Region;
 use crate::replicas::Replicas;
 use crate::slots::count::Slots;
+use crate::slots::draws::{Lane, MAX_BLOCK_BITS};
 use crate::slots::field::{Field, member_of};
 use crate::spread::{Zones, spread};
 
@@ -59,7 +60,7 @@ impl<Id> SlotTable<Id> {
         assert!(members.len() <= MAX_TABLE_MEMBERS, "a slot table holds at most {MAX_TABLE_MEMBERS} members");
         let zones = Zones::new(&members);
         let field = Field::new(&members, slots);
-        let kept = keep(&field, &zones, slots);
+        let kept = keep(&field, &zones);
         let first = kept.iter().map(|slot| slot[0]).collect();
         let rest = kept.iter().map(|slot| [slot[1], slot[2]]).collect();
         Self { members, slots, field, zones, first, rest }
@@ -138,113 +139,176 @@ pub(crate) fn regions<'a, Id>(first: &[u16], slots: Slots, members: &'a Members<
 }
 
 /// The first three replicas of each slot.
-fn keep(field: &Field, zones: &Zones, slots: Slots) -> Vec<[u16; KEPT]> {
+fn keep(field: &Field, zones: &Zones) -> Vec<[u16; KEPT]> {
     let positions = |keys: &[u64; KEPT]| keys.map(|key| member_of(key) as u16);
-    let plain = |width| best(field, slots, width, |member| member, field.len());
+    let plain =
+        || Best { field, width: KEPT.min(field.len()), groups: field.len(), group: |member| member }.table();
     match zones.count() {
-        0 | 1 => plain(KEPT.min(field.len())).iter().map(positions).collect(),
+        0 | 1 => plain().iter().map(positions).collect(),
         // The best of each of two zones, then the best of what is left: one of the best three of all.
         2 => {
-            let by_zone = best(field, slots, 2, |member| zones.of(member), 2);
-            let all = plain(KEPT.min(field.len()));
-            let third = |pair: &[u64; KEPT], all: &[u64; KEPT]| {
+            let by_zone = Best { field, width: 2, groups: 2, group: |member| zones.of(member) }.table();
+            let third = |(pair, all): (&[u64; KEPT], &[u64; KEPT])| {
                 let left = all.iter().find(|&&key| key != pair[0] && key != pair[1]);
                 positions(&[pair[0], pair[1], left.copied().unwrap_or(EMPTY)])
             };
-            by_zone.iter().zip(&all).map(|(pair, all)| third(pair, all)).collect()
+            by_zone.iter().zip(&plain()).map(third).collect()
         }
-        count => best(field, slots, KEPT, |member| zones.of(member), count).iter().map(positions).collect(),
+        groups => {
+            let by_zone = Best { field, width: KEPT, groups, group: |member| zones.of(member) };
+            by_zone.table().iter().map(positions).collect()
+        }
     }
 }
 
-/// For each slot the best `width` members of different groups, best first.
-fn best(
-    field: &Field,
-    slots: Slots,
+/// The search for the best `width` members of different groups per slot, best first.
+struct Best<'a, G> {
+    field: &'a Field,
     width: usize,
-    group: impl Fn(u32) -> u32,
     groups: usize,
-) -> Vec<[u64; KEPT]> {
-    let mut table = vec![[EMPTY; KEPT]; slots.count() as usize];
-    if width == 0 {
-        return table;
-    }
-    let grouped = groups < field.len();
-    let last = width - 1;
-    let mut open = table.len();
-    let mut passes = field.passes();
-    let mut listed = 0;
-    // Few slots left, or so many draws made that looking at every member is cheaper.
-    while open * field.len() > table.len() && listed < 40 * table.len() {
-        let count = passes.pass(|key, slot| {
-            let kept = &mut table[slot as usize];
-            if !field.before(key, kept[last], slot) {
-                return;
-            }
-            open -= usize::from(offer(kept, key, width, |a, b| field.before(a, b, slot), &group, grouped));
-        });
-        if count == 0 {
-            break;
-        }
-        listed += count;
-    }
-    if open > 0 {
-        complete(field, &mut table, width, &group, groups);
-    }
-    table
+    group: G,
 }
 
-/// Puts `key` in its place among the `width` best of different groups; says whether that filled the slot.
-#[inline(always)]
-fn offer(
-    kept: &mut [u64; KEPT],
-    key: u64,
-    width: usize,
-    before: impl Fn(u64, u64) -> bool,
-    group: impl Fn(u32) -> u32,
-    grouped: bool,
-) -> bool {
-    let was_open = kept[width - 1] == EMPTY;
-    let mut end = width - 1;
-    if grouped {
-        let same = |held: u64| held != EMPTY && group(member_of(held)) == group(member_of(key));
-        if let Some(at) = kept[..width].iter().position(|&held| same(held)) {
-            if !before(key, kept[at]) {
-                return false;
-            }
-            end = at;
+impl<G: Fn(u32) -> u32> Best<'_, G> {
+    fn table(&self) -> Vec<[u64; KEPT]> {
+        let blocks = self.field.blocks();
+        let len = blocks.len() as usize;
+        let mut table = vec![[EMPTY; KEPT]; len * blocks.count() as usize];
+        if self.width == 0 {
+            return table;
         }
-    }
-    let mut at = end;
-    while at > 0 && before(key, kept[at - 1]) {
-        kept[at] = kept[at - 1];
-        at -= 1;
-    }
-    kept[at] = key;
-    was_open && kept[width - 1] != EMPTY
-}
-
-/// Fills the slots that the passes left open by looking at every member of the groups still missing there.
-fn complete(
-    field: &Field,
-    table: &mut [[u64; KEPT]],
-    width: usize,
-    group: impl Fn(u32) -> u32,
-    groups: usize,
-) {
-    let mut by_group = vec![Vec::new(); groups];
-    (0..field.len() as u32).for_each(|member| by_group[group(member) as usize].push(member));
-    for (slot, kept) in table.iter_mut().enumerate().filter(|(_, kept)| kept[width - 1] == EMPTY) {
-        let slot = slot as u32;
-        let seen = kept.map(|key| if key == EMPTY { u32::MAX } else { group(member_of(key)) });
-        for (number, members) in by_group.iter().enumerate() {
-            if seen.contains(&(number as u32)) {
-                continue;
+        let mut by_group = vec![Vec::new(); self.groups];
+        (0..self.field.len() as u32).for_each(|member| by_group[(self.group)(member) as usize].push(member));
+        let mut lanes = Vec::with_capacity(self.field.len());
+        for (block, kept) in (0..).zip(table.chunks_exact_mut(len)) {
+            self.field.lanes(block, &mut lanes);
+            let first = block * len as u32;
+            let open = match (blocks.bits(), self.width) {
+                _ if !self.field.is_even() => self.list_weighed(first, kept, &lanes),
+                // The usual block and width, so that the compiler knows them.
+                (MAX_BLOCK_BITS, KEPT) => self.list_even(first, kept, &lanes, MAX_BLOCK_BITS, KEPT),
+                (bits, width) => self.list_even(first, kept, &lanes, bits, width),
+            };
+            if open > 0 {
+                self.complete(first, kept, &lanes, &by_group);
             }
-            for &member in members {
-                let key = field.key(member, slot);
-                if field.before(key, kept[width - 1], slot) {
-                    offer(kept, key, width, |a, b| field.before(a, b, slot), &group, groups < field.len());
+        }
+        table
+    }
+
+    /// Whether another pass over a block is cheaper than looking at every member for the open slots.
+    fn worth_a_pass(&self, open: usize, len: usize, listed: usize) -> bool {
+        4 * open * self.field.len() > len && listed < 40 * len
+    }
+
+    /// Lists a block's draws best first for members of equal weight; answers how many slots are left open.
+    #[inline(always)]
+    fn list_even(
+        &self,
+        first: u32,
+        kept: &mut [[u64; KEPT]],
+        lanes: &[Lane],
+        bits: u32,
+        width: usize,
+    ) -> usize {
+        let len = 1 << bits;
+        let mut open = len;
+        let mut passes = self.field.passes();
+        // For each place the greatest rank that can still be kept: most draws need no more than a look at it.
+        let mut limits = [u16::MAX; 1 << MAX_BLOCK_BITS];
+        let mut listed = 0;
+        while self.worth_a_pass(open, len, listed) {
+            let ranks = passes.even(lanes.len(), bits);
+            if ranks.is_empty() {
+                break;
+            }
+            listed += ranks.len() * lanes.len();
+            for rank in ranks {
+                for (member, lane) in (0_u64..).zip(lanes) {
+                    let place = lane.place(rank, bits);
+                    let limit = &mut limits[place as usize & ((1 << MAX_BLOCK_BITS) - 1)];
+                    if rank > u32::from(*limit) {
+                        continue;
+                    }
+                    let kept = &mut kept[place as usize];
+                    let key = (lane.plain(rank, first | place, bits) << 16) | member;
+                    if key < kept[width - 1] {
+                        open -= usize::from(self.offer(kept, key, width, |a, b| a < b));
+                        if kept[width - 1] != EMPTY {
+                            *limit = (kept[width - 1] >> (64 - bits)) as u16;
+                        }
+                    }
+                }
+            }
+        }
+        open
+    }
+
+    /// The same for members whose weights differ.
+    fn list_weighed(&self, first: u32, kept: &mut [[u64; KEPT]], lanes: &[Lane]) -> usize {
+        let (bits, len, last) = (self.field.blocks().bits(), kept.len(), self.width - 1);
+        let mut open = len;
+        let mut passes = self.field.passes();
+        let mut listed = 0;
+        while self.worth_a_pass(open, len, listed) {
+            let count = passes.weighed(lanes, bits, first, |key, place| {
+                let kept = &mut kept[place as usize];
+                let before = |a, b| self.field.before(a, b, first | place);
+                if before(key, kept[last]) {
+                    open -= usize::from(self.offer(kept, key, self.width, before));
+                }
+            });
+            if count == 0 {
+                break;
+            }
+            listed += count;
+        }
+        open
+    }
+
+    /// Puts `key`, which is better than the last one kept, in its place; says whether that filled the slot.
+    #[inline(always)]
+    fn offer(
+        &self,
+        kept: &mut [u64; KEPT],
+        key: u64,
+        width: usize,
+        before: impl Fn(u64, u64) -> bool,
+    ) -> bool {
+        let last = width - 1;
+        let was_open = kept[last] == EMPTY;
+        let mut end = last;
+        if self.groups < self.field.len() {
+            let own = (self.group)(member_of(key));
+            let same = |held: u64| held != EMPTY && (self.group)(member_of(held)) == own;
+            if let Some(at) = kept[..width].iter().position(|&held| same(held)) {
+                if !before(key, kept[at]) {
+                    return false;
+                }
+                end = at;
+            }
+        }
+        let mut at = end;
+        while at > 0 && before(key, kept[at - 1]) {
+            kept[at] = kept[at - 1];
+            at -= 1;
+        }
+        kept[at] = key;
+        was_open && kept[last] != EMPTY
+    }
+
+    /// Fills the slots that the passes left open from every member of the groups still missing there.
+    fn complete(&self, first: u32, kept: &mut [[u64; KEPT]], lanes: &[Lane], by_group: &[Vec<u32>]) {
+        let last = self.width - 1;
+        for (slot, kept) in (first..).zip(kept).filter(|(_, kept)| kept[last] == EMPTY) {
+            let seen = kept.map(|key| if key == EMPTY { u32::MAX } else { (self.group)(member_of(key)) });
+            for (_, members) in (0..).zip(by_group).filter(|(group, _)| !seen.contains(group)) {
+                for &member in members {
+                    let key = self.field.key_in(&lanes[member as usize], member, slot);
+                    let before = |a, b| self.field.before(a, b, slot);
+                    if before(key, kept[last]) {
+                        self.offer(kept, key, self.width, before);
+                    }
                 }
             }
         }

@@ -1,0 +1,174 @@
+//! What every suite shares: options, repeated runs, and how a figure is printed.
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What the command line asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The whole suite within a minute.
+    pub quick: bool,
+    /// One JSON object per line and nothing else on standard output.
+    pub json: bool,
+    /// Where to write the suite's plot (SVG).
+    pub plot: Option<PathBuf>,
+}
+
+impl Options {
+    /// Reads `SUITE [--quick] [--json] [--plot FILE]`.
+    pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<(String, Self), String> {
+        let (mut suite, mut options) = (None, Self::default());
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--quick" => options.quick = true,
+                "--json" => options.json = true,
+                "--plot" => options.plot = Some(arguments.next().ok_or("--plot needs a file")?.into()),
+                name if suite.is_none() && !name.starts_with('-') => suite = Some(name.to_owned()),
+                other => return Err(format!("'{other}' is not understood")),
+            }
+        }
+        Ok((suite.ok_or("name a suite")?, options))
+    }
+
+    /// How often a figure is measured.
+    pub fn runs(&self) -> usize {
+        if self.quick { 11 } else { 41 }
+    }
+}
+
+/// One figure: a name, its runs, the target, and the peers' medians of the same run.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    suite: &'static str,
+    name: String,
+    unit: &'static str,
+    higher: bool,
+    runs: Vec<f64>,
+    must: Option<f64>,
+    stretch: Option<f64>,
+    peers: Vec<(String, f64)>,
+}
+
+impl Figure {
+    /// A figure of which less is better.
+    pub fn new(suite: &'static str, name: impl Into<String>, unit: &'static str, runs: Vec<f64>) -> Self {
+        assert!(!runs.is_empty(), "a figure needs a run");
+        let name = name.into();
+        Self { suite, name, unit, higher: false, runs, must: None, stretch: None, peers: Vec::new() }
+    }
+
+    /// More is better.
+    #[allow(dead_code, reason = "the ring suite has no such figure, others have")]
+    pub fn higher(mut self) -> Self {
+        self.higher = true;
+        self
+    }
+
+    /// The figure that must be reached.
+    pub fn must(mut self, must: f64) -> Self {
+        self.must = Some(must);
+        self
+    }
+
+    /// The figure to aim for.
+    #[allow(dead_code, reason = "the ring suite has no such figure, others have")]
+    pub fn stretch(mut self, stretch: f64) -> Self {
+        self.stretch = Some(stretch);
+        self
+    }
+
+    /// A peer's runs, interleaved with these.
+    pub fn peer(mut self, name: impl Into<String>, runs: Vec<f64>) -> Self {
+        self.peers.push((name.into(), spread(&runs).1));
+        self
+    }
+
+    /// Prints the figure as the options say.
+    pub fn print(&self, options: &Options) {
+        let (min, median, max) = spread(&self.runs);
+        let Self { suite, name, unit, .. } = self;
+        let better = if self.higher { "higher" } else { "lower" };
+        if options.json {
+            let number = |value: Option<f64>| value.map_or("null".to_owned(), |value| value.to_string());
+            let peers: Vec<String> =
+                self.peers.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+            println!(
+                "{{\"suite\":\"{suite}\",\"name\":\"{name}\",\"unit\":\"{unit}\",\"better\":\"{better}\",\
+                 \"min\":{min},\"median\":{median},\"max\":{max},\"runs\":{},\"must\":{},\"stretch\":{},\
+                 \"peers\":{{{}}}}}",
+                self.runs.len(),
+                number(self.must),
+                number(self.stretch),
+                peers.join(",")
+            );
+            return;
+        }
+        let short = |value: f64| match value {
+            value if value >= 1000.0 => format!("{value:.0}"),
+            value if value >= 10.0 => format!("{value:.1}"),
+            value => format!("{value:.3}"),
+        };
+        let mut line = format!("{name:<30} {}/{}/{} {unit}", short(min), short(median), short(max));
+        if let Some(must) = self.must {
+            let met = if self.higher { median >= must } else { median <= must };
+            line += &format!("   must {} {}", short(must), if met { "met" } else { "NOT MET" });
+        }
+        for (peer, value) in &self.peers {
+            line += &format!("   {peer} {}", short(*value));
+        }
+        println!("{line}");
+    }
+}
+
+/// Least, middle and greatest.
+fn spread(runs: &[f64]) -> (f64, f64, f64) {
+    let mut sorted = runs.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    (sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1])
+}
+
+/// Something to time: one call is one run, and answers its figure.
+pub type Timed<'a> = Box<dyn FnMut() -> f64 + 'a>;
+
+/// Runs the contestants in turn, `runs` times after one warm-up, and answers the runs of each.
+pub fn rounds(runs: usize, contestants: &mut [Timed<'_>]) -> Vec<Vec<f64>> {
+    for contestant in contestants.iter_mut() {
+        contestant();
+    }
+    let mut all = vec![Vec::new(); contestants.len()];
+    for _ in 0..runs {
+        contestants.iter_mut().zip(&mut all).for_each(|(contestant, runs)| runs.push(contestant()));
+    }
+    all
+}
+
+/// Nanoseconds per item of `work` over `items`, repeated until `least` items were done.
+pub fn ns_per_item<T, R>(items: &[T], least: usize, mut work: impl FnMut(&T) -> R) -> f64 {
+    let repeats = least.div_ceil(items.len()).max(1);
+    let start = Instant::now();
+    for _ in 0..repeats {
+        for item in items {
+            black_box(work(black_box(item)));
+        }
+    }
+    start.elapsed().as_nanos() as f64 / (repeats * items.len()) as f64
+}
+
+/// Milliseconds that `work` takes, without dropping its result.
+pub fn ms<R>(work: impl FnOnce() -> R) -> f64 {
+    let start = Instant::now();
+    let result = black_box(work());
+    let taken = start.elapsed().as_secs_f64() * 1e3;
+    drop(result);
+    taken
+}
+
+/// Live heap bytes that the result of `work` holds.
+pub fn heap_bytes<R>(work: impl FnOnce() -> R) -> f64 {
+    let region = stats_alloc::Region::new(crate::HEAP);
+    let held = black_box(work());
+    let change = region.change();
+    drop(held);
+    change.bytes_allocated as f64 - change.bytes_deallocated as f64
+}
