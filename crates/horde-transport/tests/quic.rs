@@ -10,8 +10,7 @@ mod recorder;
 
 use bytes::Bytes;
 use horde_transport::{
-    BindError, ClusterKey, DialFailure, DialState, DownReason, Event, Identity, Lane, Network, NodeName,
-    Quic, Role,
+    BindError, ClusterKey, DialFailure, DialState, DownReason, Event, Identity, Lane, Network, Quic, Role,
 };
 use mesh::{config, connect, key, node, until};
 use recorder::{Recorder, SOON, ask, id, reverser, topic};

@@ -1,6 +1,8 @@
 //! Frames out of a stream of bytes.
 
-use bytes::{Buf, Bytes, BytesMut};
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes};
 
 /// Bodies up to this many bytes are copied, so that a small frame that is kept does not keep a whole buffer.
 const COPIED: usize = 32 << 10;
@@ -15,17 +17,19 @@ pub(crate) struct TooLong {
 
 /// Cuts a stream of bytes into the bodies of its frames.
 ///
-/// It holds what was pushed and not yet taken, and allocates by what has come, never by what a length promises.
+/// It holds the pieces that came and were not yet taken, and allocates by what has come, never by what a length
+/// promises. A body is copied once, into a buffer of its own, unless it lies within one large piece.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    buffer: BytesMut,
+    pieces: VecDeque<Bytes>,
+    held: usize,
     limit: usize,
 }
 
 impl Decoder {
     /// A decoder for bodies of at most `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), limit }
+        Self { pieces: VecDeque::new(), held: 0, limit }
     }
 
     /// Sets another limit for the bodies to come.
@@ -33,39 +37,83 @@ impl Decoder {
         self.limit = limit;
     }
 
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+    pub(crate) fn push(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.held += piece.len();
+            self.pieces.push_back(piece);
+        }
     }
 
     /// Takes the next body if all of it is here.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, TooLong> {
-        let Some(&length) = self.buffer.first_chunk::<4>() else { return Ok(None) };
-        let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
+        let Some(length) = self.length() else { return Ok(None) };
         if length > self.limit {
             return Err(TooLong { length, limit: self.limit });
         }
-        if self.buffer.len() - 4 < length {
+        if self.held - 4 < length {
             return Ok(None);
         }
-        self.buffer.advance(4);
-        if length <= COPIED {
-            let body = Bytes::copy_from_slice(&self.buffer[..length]);
-            self.buffer.advance(length);
-            return Ok(Some(body));
-        }
-        let body = self.buffer.split_to(length).freeze();
-        self.buffer = BytesMut::from(&self.buffer[..]);
-        Ok(Some(body))
+        self.skip(4);
+        Ok(Some(self.take(length)))
     }
 
     /// Takes the first `count` bytes if they are here, before any frame.
     pub(crate) fn preamble(&mut self, count: usize) -> Option<Bytes> {
-        (self.buffer.len() >= count).then(|| self.buffer.split_to(count).freeze())
+        (self.held >= count).then(|| self.take(count))
     }
 
     /// Whether nothing is left over.
     pub(crate) fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
+        self.held == 0
+    }
+
+    /// The length that the next four bytes say.
+    fn length(&self) -> Option<usize> {
+        let front = self.pieces.front()?;
+        let bytes = match front.first_chunk::<4>() {
+            Some(bytes) => *bytes,
+            None if self.held < 4 => return None,
+            None => {
+                let mut bytes = [0; 4];
+                let all = self.pieces.iter().flat_map(|piece| piece.iter());
+                bytes.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
+                bytes
+            }
+        };
+        Some(usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX))
+    }
+
+    /// Takes `count` bytes, which are here.
+    fn take(&mut self, count: usize) -> Bytes {
+        debug_assert!(count <= self.held);
+        if let Some(front) = self.pieces.front_mut()
+            && front.len() >= count
+        {
+            let body =
+                if count <= COPIED { Bytes::copy_from_slice(&front[..count]) } else { front.slice(..count) };
+            self.skip(count);
+            return body;
+        }
+        let mut body = Vec::with_capacity(count);
+        while body.len() < count {
+            let Some(front) = self.pieces.front() else { break };
+            let some = front.len().min(count - body.len());
+            body.extend_from_slice(&front[..some]);
+            self.skip(some);
+        }
+        body.into()
+    }
+
+    fn skip(&mut self, mut count: usize) {
+        self.held -= count;
+        while let Some(front) = self.pieces.front_mut() {
+            if front.len() > count {
+                front.advance(count);
+                return;
+            }
+            count -= front.len();
+            self.pieces.pop_front();
+        }
     }
 }
 
@@ -81,10 +129,10 @@ mod tests {
             stream.extend_from_slice(&(body.len() as u32).to_le_bytes());
             stream.extend_from_slice(body);
         }
-        for size in [1, 3, 7, 1200, 100_000] {
+        for size in [1, 3, 7, 1200, 39_999, 100_000] {
             let (mut decoder, mut out) = (Decoder::new(50_000), Vec::new());
             for piece in stream.chunks(size) {
-                decoder.push(piece);
+                decoder.push(Bytes::copy_from_slice(piece));
                 while let Some(body) = decoder.next().unwrap() {
                     out.push(body.to_vec());
                 }
@@ -97,7 +145,7 @@ mod tests {
     #[test]
     fn a_promised_length_over_the_limit_is_refused_at_once() {
         let mut decoder = Decoder::new(10);
-        decoder.push(&u32::MAX.to_le_bytes());
+        decoder.push(Bytes::copy_from_slice(&u32::MAX.to_le_bytes()));
         assert!(decoder.next().is_err());
     }
 }

@@ -71,7 +71,7 @@ impl Messages {
                     .map_err(|_| NoMessage::Bad("a message that does not decode".into()));
             }
             match self.stream.read_chunk(MAX_MESSAGE, true).await {
-                Ok(Some(chunk)) => self.decoder.push(&chunk.bytes),
+                Ok(Some(chunk)) => self.decoder.push(chunk.bytes),
                 Ok(None) => return Ok(None),
                 Err(_gone) => return Err(NoMessage::Lost),
             }

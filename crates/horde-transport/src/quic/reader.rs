@@ -16,8 +16,8 @@ use super::wire::{Header, MAX_HEADER, VERSION, decode, lane_of};
 use crate::dispatch::deliver_request;
 use crate::{Event, Lane, RequestError};
 
-/// Bytes taken from a stream at a time.
-const CHUNK: usize = 64 << 10;
+/// Pieces taken from a stream at a time; each is what one packet brought.
+const PIECES: usize = 32;
 
 /// Why a stream is not read on.
 #[derive(Debug, thiserror::Error)]
@@ -80,9 +80,8 @@ async fn read(inner: &Arc<Inner>, link: &Arc<Link>, mut stream: RecvStream) -> R
         if let Some(preamble) = decoder.preamble(2) {
             break preamble;
         }
-        match stream.read_chunk(CHUNK, true).await? {
-            Some(chunk) => decoder.push(&chunk.bytes),
-            None => return Err(Broken::Cut),
+        if !fill(&mut decoder, &mut stream).await? {
+            return Err(Broken::Cut);
         }
     };
     if preamble[0] != VERSION {
@@ -97,12 +96,20 @@ async fn read(inner: &Arc<Inner>, link: &Arc<Link>, mut stream: RecvStream) -> R
         while let Some(body) = decoder.next()? {
             deliver(inner, link, lane, &body).await?;
         }
-        match stream.read_chunk(CHUNK, true).await? {
-            Some(chunk) => decoder.push(&chunk.bytes),
-            None if decoder.is_empty() => return Ok(()),
-            None => return Err(Broken::Cut),
+        if !fill(&mut decoder, &mut stream).await? {
+            return if decoder.is_empty() { Ok(()) } else { Err(Broken::Cut) };
         }
     }
+}
+
+/// Reads what is there; false at the stream's end.
+async fn fill(decoder: &mut Decoder, stream: &mut RecvStream) -> Result<bool, ReadError> {
+    let mut pieces = [const { Bytes::new() }; PIECES];
+    let Some(count) = stream.read_chunks(&mut pieces).await? else { return Ok(false) };
+    for piece in pieces.into_iter().take(count) {
+        decoder.push(piece);
+    }
+    Ok(true)
 }
 
 async fn deliver(inner: &Arc<Inner>, link: &Arc<Link>, lane: Lane, body: &Bytes) -> Result<(), Broken> {

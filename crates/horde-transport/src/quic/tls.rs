@@ -75,6 +75,8 @@ fn transport(config: &QuicConfig) -> Result<TransportConfig, BindError> {
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         // Above all streams' windows together: else a bulk frame could fill it and hold up a heartbeat.
         .send_window(u64::from(STREAM_WINDOW) * u64::from(UNI_STREAMS + 2))
+        // One bulk frame after another: the first is whole earlier, and none is later.
+        .send_fairness(false)
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(timing.keep_alive))
         .initial_rtt(timing.initial_rtt)

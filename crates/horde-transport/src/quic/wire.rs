@@ -169,7 +169,7 @@ mod tests {
             insist: false,
         };
         let bytes = encode_message(&Message::Hello(hello.clone()));
-        assert_eq!(bytes, b"\x11\0\0\0\0\x01c\x01n\x07\x01\0\x7f\0\0\x01\x50\x01\x51\0");
+        assert_eq!(bytes, b"\x10\0\0\0\0\x01c\x01n\x07\x01\0\x7f\0\0\x01\x50\x01\x51\0");
         assert_eq!(decode_message(&bytes[4..]), Ok(Message::Hello(hello)));
         assert_eq!(encode_message(&Message::Goodbye { streams: 3 }), b"\x02\0\0\0\x04\x03");
     }
