@@ -21,6 +21,10 @@ use crate::members::{announce, members_of};
 use crate::readers::Readers;
 use crate::rules::Rules;
 
+/// The least time between two pushes of local writes: the first goes at once, those of a burst together. The timer
+/// makes it one to two milliseconds.
+const FLUSH_GAP: Duration = Duration::from_micros(500);
+
 /// Changes that wait for a subscriber before it is told that it lags.
 const EVENT_BUFFER: usize = 4096;
 
@@ -53,8 +57,10 @@ struct State {
     names: Names,
     /// When the driver looks next by itself; `None`: when it is woken.
     sleeps_until: Option<Duration>,
-    /// The driver was woken and has not looked yet.
+    /// The driver was woken and has not looked yet, or will look at the end of the gap.
     woken: bool,
+    /// Local writes are pushed from here on.
+    flush_from: Duration,
     /// The view that the machine knows.
     view: u64,
     closed: bool,
@@ -86,7 +92,14 @@ impl Shared {
             events: broadcast::Sender::new(EVENT_BUFFER),
             ready: watch::Sender::new(false),
             topic,
-            state: Mutex::new(State { names, sleeps_until: None, woken: false, view: 0, closed: false }),
+            state: Mutex::new(State {
+                names,
+                sleeps_until: None,
+                woken: false,
+                flush_from: Duration::ZERO,
+                view: 0,
+                closed: false,
+            }),
             wake: Arc::new(Notify::new()),
             started: Instant::now(),
             cluster: cluster.clone(),
@@ -139,13 +152,14 @@ impl Shared {
         let mut state = self.lock();
         let result = input(&mut state, self.now());
         let effects = self.drain(&mut state);
-        let earlier = match (state.names.poll_timeout(), state.sleeps_until) {
-            (Some(at), Some(until)) => at < until,
-            (at, None) => at.is_some(),
-            (None, _) => false,
-        };
-        if !state.woken && (earlier || state.names.needs_flush()) {
-            state.woken = true;
+        let due = state.names.poll_timeout();
+        let earlier = due.is_some_and(|at| state.sleeps_until.is_none_or(|until| at < until));
+        if earlier {
+            state.sleeps_until = due;
+        }
+        let flush = state.names.needs_flush() && !state.woken;
+        state.woken |= flush;
+        if earlier || flush {
             self.wake.notify_one();
         }
         drop(state);
@@ -159,20 +173,23 @@ impl Shared {
         if state.closed {
             return None;
         }
-        state.woken = false;
         let now = self.now();
-        if state.names.needs_flush() {
+        if state.names.needs_flush() && state.flush_from <= now.monotonic {
             state.names.flush(now);
+            state.flush_from = now.monotonic + FLUSH_GAP;
         }
         if state.names.poll_timeout().is_some_and(|at| at <= now.monotonic) {
             state.names.handle_timeout(now);
         }
         let effects = self.drain(&mut state);
-        state.sleeps_until = state.names.poll_timeout();
-        let again = if state.names.needs_flush() { Some(now.monotonic) } else { state.sleeps_until };
+        // What still waits goes at the end of the gap, and nobody need wake this for more of it.
+        state.woken = state.names.needs_flush();
+        let flush = state.woken.then_some(state.flush_from);
+        state.sleeps_until = [state.names.poll_timeout(), flush].into_iter().flatten().min();
+        let until = state.sleeps_until;
         drop(state);
         self.perform(effects);
-        Some(again.map(|at| self.started + at))
+        Some(until.map(|at| self.started + at))
     }
 
     /// Performs the machine's outputs while it is locked, so that readers and peers see them in its order.

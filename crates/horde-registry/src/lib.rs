@@ -3,6 +3,10 @@
 //! [`Registry`] is what users hold; [`host`] makes a node carry the registries that others start; [`machine`] holds the
 //! rules as a pure machine, all that is left without the feature `tokio`.
 
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(feature = "tokio")]
 mod builder;
 #[cfg(feature = "tokio")]

@@ -275,10 +275,10 @@ impl Names {
         }
     }
 
-    /// Whether local writes wait for [`Names::flush`].
+    /// Whether local writes wait for [`Names::flush`]: not while there is no peer to send them to.
     #[must_use]
     pub fn needs_flush(&self) -> bool {
-        self.unsent
+        self.unsent && !self.peers.is_empty()
     }
 
     /// Sends what local writes have left to send.

@@ -134,3 +134,36 @@ mod blob {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use horde_process::ClaimRank;
+    use horde_transport::{NodeId, NodeName};
+
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_an_entry_are_frozen() {
+        let node = NodeId::new(NodeName::new("one").unwrap(), 7);
+        let rank = ClaimRank { life: 1, config_epoch: 2, generation: 3, stamp: 4, owner: node.clone() };
+        let claim = Claim { supervisor: "s".into(), child: "c".into(), rank };
+        let entry = Entry {
+            pid: Pid::new(node, 9),
+            value: [0xc0].as_slice().into(),
+            registered_at: Stamp::from_bits(300),
+            claim: Some(Box::new(claim)),
+        };
+        let bytes = postcard::to_stdvec(&entry).unwrap();
+        let frozen = b"\x03one\x07\x09\x01\xc0\xac\x02\x01\x01s\x01c\x01\x02\x03\x04\x03one\x07";
+        assert_eq!(bytes, frozen);
+        assert_eq!(postcard::from_bytes::<Entry>(&bytes).unwrap(), entry);
+        let key = postcard::to_stdvec(&Key::new(b"ada")).unwrap();
+        assert_eq!(key, b"\x03ada");
+    }
+
+    #[test]
+    fn bytes_cut_short_are_refused_and_cost_no_more_memory_than_they_have() {
+        assert!(postcard::from_bytes::<Key>(b"\xff\xff\xff\xff\x0fad").is_err());
+        assert!(postcard::from_bytes::<Entry>(b"\x03one\x07\x09").is_err());
+    }
+}

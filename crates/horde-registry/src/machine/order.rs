@@ -56,3 +56,35 @@ impl Winner<Arc<Entry>> for Order {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use delta_crdt::Stamp;
+    use horde_process::Pid;
+    use horde_transport::{NodeId, NodeName};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entries() -> impl Strategy<Value = Entry> {
+        (0..3_u64, 0..3_u64, 0..3_u64).prop_map(|(node, number, at)| {
+            let node = NodeId::new(NodeName::new(format!("n{node}")).unwrap(), 1);
+            let (pid, registered_at) = (Pid::new(node, number), Stamp::from_bits(at));
+            Entry { pid, value: [].into(), registered_at, claim: None }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn each_order_is_total(a in entries(), b in entries(), c in entries()) {
+            for order in [Order::KeepOldest, Order::KeepNewest] {
+                prop_assert_eq!(order.compare(&a, &b), order.compare(&b, &a).reverse());
+                if order.compare(&a, &b).is_ge() && order.compare(&b, &c).is_ge() {
+                    prop_assert!(order.compare(&a, &c).is_ge());
+                }
+                let same = a.pid == b.pid && a.registered_at == b.registered_at;
+                prop_assert_eq!(order.compare(&a, &b).is_eq(), same, "two holders are never equal");
+            }
+        }
+    }
+}
