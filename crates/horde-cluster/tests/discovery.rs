@@ -1,5 +1,6 @@
-#![cfg(feature = "tokio")]
 //! Discovery strategies over a network that writes down what is dialled.
+#![cfg(feature = "tokio")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

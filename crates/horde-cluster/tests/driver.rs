@@ -1,5 +1,6 @@
-#![cfg(feature = "tokio")]
 //! Real drivers over the in-memory network.
+#![cfg(feature = "tokio")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! The frames on the wire: frozen vectors, round trips, hostile bytes.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

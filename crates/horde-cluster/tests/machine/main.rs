@@ -1,0 +1,8 @@
+//! The machine, one input at a time.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod any;
+mod bench;
+mod joining;
+mod names;
+mod suspicion;
