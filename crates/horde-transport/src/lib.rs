@@ -1,4 +1,18 @@
 //! Node identity, the [`Network`] seam, an authenticated QUIC mesh and an in-memory network.
+//!
+//! ```text
+//!   subscribers, send, request        whoever is above: membership, registry, supervisor, processes
+//!  - - - - - - - - - - - - - - - - -  trait Network
+//!   Dispatch                          who hears what, in which order; requests that wait
+//!   MemoryNetwork  |  Quic            what carries it
+//! ```
+//!
+//! Invariant: a peer's `Up` comes before its first frame and its `Down` after its last, at every subscriber.
+//! Invariant: no callback is called under a lock, nor on the stack of `send`, `request` or `subscribe`.
+//! Invariant: `on_reply` is called once for each request, whatever happens to the connection or the runtime.
+//! Invariant: a connection is bound to one life of each of two nodes by its greeting, so frames need not name it.
+//!
+//! The README has a compiled example of two nodes, and says what is protected and what is not.
 
 #[cfg(any(feature = "memory", feature = "quic"))]
 mod dispatch;
@@ -29,3 +43,8 @@ pub use trust::{
     Authority, AuthorityError, ClusterKey, FileError, Identity, IdentityError, Issued, MIN_SECRET, PkiFiles,
     SecretError, generate_secret, read_secret_file,
 };
+
+/// The README's example is compiled and run.
+#[cfg(all(doctest, feature = "quic"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,6 +12,8 @@ mod lane;
 mod link;
 mod links;
 mod reader;
+#[cfg(test)]
+mod simulation;
 mod socket;
 mod status;
 mod tether;

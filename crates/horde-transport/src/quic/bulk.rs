@@ -90,6 +90,7 @@ impl Bulk {
                 return;
             }
             tokio::select! {
+                biased;
                 () = self.wake.notified() => {}
                 Some(done) = writing.join_next() => self.written(done),
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use super::link::Link;
 use super::status::{DialFailure, DialState, DialStatus};
 use crate::NodeId;
 use crate::dispatch::lock;
-use crate::trust::random;
 
 /// How long a connection that the peer says stands may take to be seen here.
 const SEEN: Duration = Duration::from_secs(1);
@@ -172,7 +172,24 @@ async fn seen(inner: &Inner, id: &NodeId) -> Option<Arc<Link>> {
 fn pause(inner: &Inner, attempts: u32) -> Duration {
     let (min, max) = (inner.timing.redial_min, inner.timing.redial_max);
     let bound = min.saturating_mul(1u32 << (attempts - 1).min(20)).min(max);
-    let mut bytes = [0; 4];
-    random(&mut bytes);
-    bound.mul_f64(f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
+    bound.mul_f64(inner.jitter.share())
+}
+
+/// Random shares from one seed (splitmix64): good enough to keep dials apart, and the same again in a simulation.
+#[derive(Debug)]
+pub(crate) struct Jitter(AtomicU64);
+
+impl Jitter {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
+    /// The next share, at least 0 and below 1.
+    fn share(&self) -> f64 {
+        let step = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut mixed = self.0.fetch_add(step, Ordering::Relaxed).wrapping_add(step);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed >> 11) as f64 / (1u64 << 53) as f64
+    }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::close::Code;
 use super::config::{BindError, QuicConfig, Timing};
-use super::dial::{self, Dials};
+use super::dial::{self, Dials, Jitter};
 use super::lane::Refused as LaneRefused;
 use super::links::Links;
 use super::socket::{self, Faults};
@@ -22,6 +22,7 @@ use super::tether::{self, Tethers};
 use super::wire::Header;
 use super::{accept, tls};
 use crate::dispatch::{Dispatch, Item};
+use crate::trust::random;
 use crate::{
     Lane, Limits, Network, NodeId, NodeName, OnReply, Peer, Role, SendError, Subscriber, Subscription, Topic,
     TopicTaken,
@@ -57,6 +58,7 @@ pub(crate) struct Inner {
     pub(crate) refusals: Refusals,
     pub(crate) faults: Arc<Faults>,
     pub(crate) tethers: Option<Tethers>,
+    pub(crate) jitter: Jitter,
 }
 
 impl Inner {
@@ -82,11 +84,26 @@ impl Quic {
         let faults = Arc::new(Faults::default());
         let socket = socket::wrap(socket, faults.clone()).map_err(io)?;
         let settings = EndpointConfig::default();
-        let runtime_of_quinn = Arc::new(TokioRuntime);
-        let endpoint = Endpoint::new_with_abstract_socket(settings, Some(server), socket, runtime_of_quinn);
+        let endpoint =
+            Endpoint::new_with_abstract_socket(settings, Some(server), socket, Arc::new(TokioRuntime));
         let mut endpoint = endpoint.map_err(io)?;
         endpoint.set_default_client_config(client);
         let listener = if config.tether { tether_listener(local) } else { None };
+        let mut seed = [0; 8];
+        random(&mut seed);
+        let jitter = Jitter::new(u64::from_le_bytes(seed));
+        Ok(Self::assemble(config, runtime, endpoint, local, faults, listener, jitter))
+    }
+
+    fn assemble(
+        config: QuicConfig,
+        runtime: Handle,
+        endpoint: Endpoint,
+        local: SocketAddr,
+        faults: Arc<Faults>,
+        listener: Option<(u16, tokio::net::TcpListener)>,
+        jitter: Jitter,
+    ) -> Arc<Self> {
         let dispatch = Dispatch::start(config.id(), config.limits.clone(), runtime.clone());
         let inner = Arc::new(Inner {
             dispatch,
@@ -102,12 +119,33 @@ impl Quic {
             refusals: Refusals::default(),
             faults,
             tethers: listener.as_ref().map(|(port, _)| Tethers::new(*port)),
+            jitter,
         });
         let mut tasks = vec![tokio::spawn(accept::run(inner.clone())).abort_handle()];
         if let Some((_, listener)) = listener {
             tasks.push(tokio::spawn(tether::listen(inner.clone(), listener)).abort_handle());
         }
-        Ok(Arc::new(Self { inner, tasks }))
+        Arc::new(Self { inner, tasks })
+    }
+
+    /// A network on a socket of the simulation, with all that is random drawn from `seed`. No tether.
+    #[cfg(test)]
+    pub(super) fn simulated(
+        config: QuicConfig,
+        socket: Arc<dyn quinn::AsyncUdpSocket>,
+        seed: u64,
+    ) -> Arc<Self> {
+        let (server, client) = tls::configs(&config).unwrap();
+        let local = socket.local_addr().unwrap();
+        let mut settings = EndpointConfig::default();
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        settings.rng_seed(Some(bytes));
+        let endpoint =
+            Endpoint::new_with_abstract_socket(settings, Some(server), socket, Arc::new(TokioRuntime));
+        let mut endpoint = endpoint.unwrap();
+        endpoint.set_default_client_config(client);
+        Self::assemble(config, Handle::current(), endpoint, local, Arc::default(), None, Jitter::new(seed))
     }
 
     /// Where it listens, with the port that was bound.

@@ -208,7 +208,7 @@ pub(crate) async fn run(inner: Arc<Inner>, link: Arc<Link>, mut ends: Ends, befo
 
     let mut helpers = JoinSet::new();
     let (goodbye, goodbyes) = watch::channel(None);
-    let reading = helpers.spawn(reader::run(inner.clone(), link.clone(), goodbyes)).id();
+    let mut reading = tokio::spawn(reader::run(inner.clone(), link.clone(), goodbyes));
     let flushed = link.clone();
     let flushing = helpers.spawn(async move { flushed.flush().await }).id();
     if !link.dialled && inner.tethers.is_some() && link.tether.is_some() {
@@ -216,6 +216,7 @@ pub(crate) async fn run(inner: Arc<Inner>, link: Arc<Link>, mut ends: Ends, befo
     }
     let reason = loop {
         tokio::select! {
+            biased;
             error = link.connection.closed() => break ended(&error).down(),
             message = ends.messages.next() => match message {
                 Ok(Some(Message::Goodbye { streams })) => {
@@ -233,27 +234,36 @@ pub(crate) async fn run(inner: Arc<Inner>, link: Arc<Link>, mut ends: Ends, befo
             Some(word) = ends.words.recv() => {
                 let _closed_is_seen_above = ends.send.write_all(&encode_message(&word)).await;
             }
+            _ = &mut reading => {
+                // Without a goodbye the connection is gone, which the first branch sees.
+                if goodbye.borrow().is_some() {
+                    let _closed_is_seen_above = ends.send.write_all(&encode_message(&Message::Farewell)).await;
+                    break DownReason::Goodbye;
+                }
+                break ended(&link.connection.closed().await).down();
+            }
             Some(done) = helpers.join_next_with_id() => {
                 let id = done.map_or_else(|error| error.id(), |(id, ())| id);
                 if id == flushing && link.leaving.load(Ordering::Acquire) {
                     let message = Message::Goodbye { streams: 3 + link.bulk.opened() };
                     let _closed_is_seen_above = ends.send.write_all(&encode_message(&message)).await;
-                } else if id == reading && goodbye.borrow().is_some() {
-                    let _closed_is_seen_above = ends.send.write_all(&encode_message(&Message::Farewell)).await;
-                    break DownReason::Goodbye;
                 }
             }
         }
     };
-    finish(&inner, &link, helpers, reason).await;
-}
-
-/// The order matters: no frame after `Down`, no tether hint once the link is out of the table.
-async fn finish(inner: &Arc<Inner>, link: &Arc<Link>, mut helpers: JoinSet<()>, seen: DownReason) {
-    let reason = lock(&link.ending).get_or_insert(seen).clone();
-    inner.links.remove(link);
+    inner.links.remove(&link);
     link.leave();
     helpers.shutdown().await;
+    drop(goodbye);
+    if !reading.is_finished() {
+        let _ended = reading.await;
+    }
+    finish(&inner, &link, reason).await;
+}
+
+/// Tells the end. The order matters: by now no frame and no hint of this link can follow its `Down`.
+async fn finish(inner: &Inner, link: &Link, seen: DownReason) {
+    let reason = lock(&link.ending).get_or_insert(seen).clone();
     inner.dispatch.interrupt(link.number);
     tracing::info!(node = %inner.dispatch.local(), peer = ?link.peer.id, ?reason, "disconnected");
     inner.dispatch.push(Item::Down(link.peer.id.clone(), reason.clone()));

@@ -1,6 +1,5 @@
 //! The receiving end: streams of a peer, read straight into subscribers.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +38,8 @@ enum Broken {
 }
 
 /// Reads all streams of a peer until the connection ends, or until as many as the peer's goodbye says are read.
+///
+/// Ends as well when the sender of `goodbye` is dropped. Once it has ended nothing of the peer is delivered any more.
 pub(crate) async fn run(inner: Arc<Inner>, link: Arc<Link>, mut goodbye: watch::Receiver<Option<u64>>) {
     let mut streams = JoinSet::new();
     let mut accepted = 0;
@@ -49,8 +50,10 @@ pub(crate) async fn run(inner: Arc<Inner>, link: Arc<Link>, mut goodbye: watch::
             return;
         }
         tokio::select! {
+            biased;
+            changed = goodbye.changed() => if changed.is_err() { break },
             stream = link.connection.accept_uni() => {
-                let Ok(stream) = stream else { return };
+                let Ok(stream) = stream else { break };
                 accepted += 1;
                 let (inner, link) = (inner.clone(), link.clone());
                 streams.spawn(async move {
@@ -60,9 +63,9 @@ pub(crate) async fn run(inner: Arc<Inner>, link: Arc<Link>, mut goodbye: watch::
                 });
             }
             Some(_) = streams.join_next() => {}
-            changed = goodbye.changed() => if changed.is_err() { pending::<()>().await },
         }
     }
+    streams.shutdown().await;
 }
 
 impl Broken {

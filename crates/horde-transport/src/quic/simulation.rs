@@ -1,0 +1,171 @@
+//! Real quinn over sockets in memory, under tokio's paused clock: a seed replays exactly.
+
+mod network;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+use self::network::{Packet, SimNetwork};
+use super::{Quic, QuicConfig};
+use crate::dispatch::lock;
+use crate::{ClusterKey, DownReason, Event, Identity, Lane, Network, NodeId, NodeName, Subscription, Topic};
+
+const NODES: u16 = 4;
+
+/// One event that a subscriber heard, and whose.
+type Heard = Arc<Mutex<Vec<(Duration, NodeId, String)>>>;
+
+struct Node {
+    quic: Arc<Quic>,
+    heard: Heard,
+    _subscription: Subscription,
+}
+
+fn config(number: u16) -> QuicConfig {
+    static KEY: OnceLock<ClusterKey> = OnceLock::new();
+    let key = KEY
+        .get_or_init(|| ClusterKey::from_secret("simulation", "a secret of the simulation's nodes").unwrap());
+    let name = NodeName::new(format!("node-{number}")).unwrap();
+    let mut config = QuicConfig::new(name, network::address(number), Identity::secret(key));
+    config.incarnation = 1;
+    config
+}
+
+fn start(network: &SimNetwork, number: u16, seed: u64) -> Node {
+    let socket = network.socket(number);
+    let quic = Quic::simulated(config(number), socket, seed.wrapping_mul(1000) + u64::from(number));
+    let heard = Heard::default();
+    let (log, start) = (heard.clone(), Instant::now());
+    let subscriber = move |event| {
+        let entry = match event {
+            Event::Up(peer) => (peer.id, "up".to_owned()),
+            Event::Down { peer, reason } => (peer, format!("down {reason:?}")),
+            Event::Frame { from, frame, .. } => {
+                (from, format!("{}", u32::from_le_bytes(frame[..].try_into().unwrap())))
+            }
+            _ => return,
+        };
+        lock(&log).push((start.elapsed(), entry.0, entry.1));
+    };
+    let subscription = quic.subscribe(&Topic::new("count").unwrap(), Arc::new(subscriber)).unwrap();
+    Node { quic, heard, _subscription: subscription }
+}
+
+/// Sends numbers to everybody, for ever.
+async fn count(quic: Arc<Quic>) {
+    let topic = Topic::new("count").unwrap();
+    for number in 0u32.. {
+        for peer in quic.peers() {
+            let _not_connected =
+                quic.send(&peer.id, &topic, Lane::Control, Bytes::copy_from_slice(&number.to_le_bytes()));
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn meshed(nodes: &[Node]) -> bool {
+    nodes.iter().all(|node| node.quic.peers().len() == nodes.len() - 1)
+}
+
+async fn until_meshed(nodes: &[Node], what: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !meshed(nodes) {
+        assert!(
+            Instant::now() < deadline,
+            "{what}: {:?}",
+            nodes.iter().map(|n| n.quic.dial_status()).collect::<Vec<_>>()
+        );
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What every subscriber relies on: `Up` and `Down` alternate, frames come between them, in order.
+fn check(heard: &Heard, local: &NodeId) {
+    let mut up: BTreeMap<NodeId, Option<u32>> = BTreeMap::new();
+    for (when, peer, what) in lock(heard).iter() {
+        match what.as_str() {
+            "up" => {
+                assert!(up.insert(peer.clone(), None).is_none(), "{local}: {peer} is up twice at {when:?}")
+            }
+            what if what.starts_with("down") => {
+                assert!(up.remove(peer).is_some(), "{local}: {peer} is down twice at {when:?}");
+            }
+            number => {
+                let number = Some(number.parse::<u32>().unwrap());
+                let last =
+                    up.get_mut(peer).unwrap_or_else(|| panic!("{local}: a frame of {peer} while it is down"));
+                assert!(*last < number, "{local}: {peer} sent {number:?} after {last:?}");
+                *last = number;
+            }
+        }
+    }
+}
+
+/// Four nodes dial each other at once over a lossy network, are cut in two, heal, and one says goodbye.
+async fn story(seed: u64, loss: u64) -> Vec<Packet> {
+    let network = SimNetwork::new(seed, loss);
+    let mut nodes: Vec<Node> = (0..NODES).map(|number| start(&network, number, seed)).collect();
+    let counting: Vec<_> = nodes.iter().map(|node| tokio::spawn(count(node.quic.clone()))).collect();
+    for node in &nodes {
+        for other in (0..NODES).filter(|other| network::address(*other) != node.quic.local_addr()) {
+            node.quic.dial(network::address(other));
+        }
+    }
+    until_meshed(&nodes, "all meet").await;
+    sleep(Duration::from_secs(2)).await;
+
+    network.cut(true);
+    sleep(Duration::from_secs(8)).await;
+    for node in &nodes {
+        assert_eq!(node.quic.peers().len(), 1, "each side sees its own half");
+    }
+    network.cut(false);
+    until_meshed(&nodes, "the halves meet again").await;
+    sleep(Duration::from_secs(1)).await;
+
+    counting.iter().for_each(tokio::task::JoinHandle::abort);
+    let leaving = nodes.remove(usize::try_from(seed % u64::from(NODES)).unwrap());
+    leaving.quic.close(Duration::from_secs(10)).await;
+    check(&leaving.heard, leaving.quic.local());
+    sleep(Duration::from_secs(1)).await;
+    for node in &nodes {
+        check(&node.heard, node.quic.local());
+        let last = lock(&node.heard).iter().rfind(|(_, peer, _)| peer == leaving.quic.local()).cloned();
+        let told = last.map(|(_, _, what)| what);
+        assert_eq!(
+            told,
+            Some(format!("down {:?}", DownReason::Goodbye)),
+            "{} hears the goodbye",
+            node.quic.local()
+        );
+    }
+    network.trace()
+}
+
+fn run(seed: u64, loss: u64) -> Vec<Packet> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(story(seed, loss))
+}
+
+#[test]
+fn a_hundred_seeds_of_loss_cut_and_goodbye() {
+    let seeds = std::env::var("HORDE_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(100u64);
+    for seed in 1..=seeds {
+        let told = std::panic::catch_unwind(|| run(seed, seed % 10));
+        assert!(told.is_ok(), "seed {seed} fails: see above");
+    }
+}
+
+#[test]
+fn a_seed_replays_to_the_packet() {
+    for seed in [3, 5, 8] {
+        let (one, two) = (run(seed, 5), run(seed, 5));
+        let differ = one.iter().zip(&two).position(|(a, b)| a != b);
+        assert!(one == two, "seed {seed} differs at packet {differ:?} of {} and {}", one.len(), two.len());
+    }
+}
