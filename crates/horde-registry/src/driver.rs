@@ -273,11 +273,14 @@ impl Shared {
         self.act(|names, now| names.register(now, pid, &key, value, claim))
     }
 
-    /// Ends the task, and hears nothing any more. What is published stays.
+    /// Sends what is left, ends the task, and hears nothing any more. What is published stays.
     pub(crate) fn close(&self) {
-        drop(self.kept.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.lock().closed = true;
+        self.with(|state, now| {
+            state.names.flush(now);
+            state.closed = true;
+        });
         self.wake.notify_one();
+        drop(self.kept.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     fn event(&self, event: Event) {

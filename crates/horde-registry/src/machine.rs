@@ -61,6 +61,7 @@ pub struct Names {
     /// All names, by the node and process that hold them.
     index: Index,
     nodes: Nodes,
+    /// The peers by the ids of their replicas.
     replicas: BTreeMap<ReplicaId, NodeId>,
     peers: BTreeSet<NodeId>,
     hidden: BTreeSet<NodeId>,
@@ -91,7 +92,7 @@ impl Names {
             holders: BTreeMap::new(),
             index: Index::default(),
             nodes: Nodes::new(local.clone(), config.purge_after),
-            replicas: BTreeMap::from([(id, local.clone())]),
+            replicas: BTreeMap::new(),
             peers: BTreeSet::new(),
             hidden: BTreeSet::new(),
             coordinators: purge::coordinators(std::iter::once(&local)),
@@ -222,7 +223,6 @@ impl Names {
         self.nodes.set_view(now.monotonic, members);
         let hosts: Vec<NodeId> = self.nodes.hosts().map(|(id, _)| id.clone()).collect();
         let hosts: Vec<NodeId> = std::iter::once(self.local.clone()).chain(hosts).collect();
-        self.replicas = hosts.iter().map(|id| (replica_id(id), id.clone())).collect();
         self.replica.set_members(hosts.iter().map(replica_id));
         self.coordinators = purge::coordinators(&hosts);
         self.hide();
@@ -256,6 +256,7 @@ impl Names {
         for new in peers.difference(&self.peers) {
             self.replica.peer_up(now, replica_id(new));
         }
+        self.replicas = peers.iter().map(|id| (replica_id(id), id.clone())).collect();
         self.peers = peers;
     }
 
@@ -267,12 +268,16 @@ impl Names {
         }
     }
 
-    /// Takes a message of the replica on `from`. One that is no peer is not heard: what it said comes with the first sync.
+    /// Takes a message of the replica on `from`. It comes from a host, whether or not the view says so yet; one from a dead
+    /// node or over no connection is not heard: what it said comes with the first sync.
     pub fn receive(&mut self, now: Now, from: &NodeId, message: Message) {
+        if !self.peers.contains(from) && self.nodes.hear(from) {
+            self.neighbours(now);
+        }
         if self.peers.contains(from) {
             self.replica.receive(now, replica_id(from), message);
-            self.pump(now);
         }
+        self.pump(now);
     }
 
     /// Whether local writes wait for [`Names::flush`]: not while there is no peer to send them to.

@@ -198,6 +198,20 @@ async fn the_names_of_a_process_that_ends_go_on_all_nodes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_closes_takes_its_names_back_before_it_is_silent() {
+    let hosts = hosts(["one", "two"]).await;
+    let (here, there) = (hosts[0].names::<()>().await, hosts[1].names::<()>().await);
+    let pid = hosts[0].spawn().await.pid().unwrap();
+    here.register(&pid, "ada".to_owned(), ()).unwrap();
+    until(&there, |names| names.whereis("ada")).await;
+    assert_eq!(hosts[0].node.close(DEADLINE).await, 0);
+    // The membership still runs: it is the registry's own last word that the other hears.
+    until(&there, |names| names.whereis("ada").is_none().then_some(())).await;
+    assert_eq!(there.core().keys(&pid), []);
+    assert!(hosted(&hosts[0].node, "names").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_names_of_a_killed_node_are_not_found_elsewhere() {
     let hosts = hosts(["one", "two", "three"]).await;
     let mut names = Vec::new();

@@ -69,13 +69,22 @@ pub(super) struct Nodes {
     known: BTreeMap<NodeId, Known>,
     latest: BTreeMap<NodeName, u64>,
     links: BTreeSet<NodeId>,
+    /// Linked nodes that sent a message of this registry: they host it, though the view may not say so yet.
+    heard: BTreeSet<NodeId>,
     purge_after: Duration,
 }
 
 impl Nodes {
     pub(super) fn new(local: NodeId, purge_after: Duration) -> Self {
         let latest = BTreeMap::from([(local.name().clone(), local.incarnation())]);
-        Self { local, known: BTreeMap::new(), latest, links: BTreeSet::new(), purge_after }
+        Self {
+            local,
+            known: BTreeMap::new(),
+            latest,
+            links: BTreeSet::new(),
+            heard: BTreeSet::new(),
+            purge_after,
+        }
     }
 
     /// Takes a new view in place of the one before; who was in it and is no more, is gone.
@@ -171,12 +180,19 @@ impl Nodes {
             self.links.insert(node.clone());
         } else {
             self.links.remove(node);
+            self.heard.remove(node);
         }
+    }
+
+    /// A message of this registry came from `node`: true if that makes it a peer.
+    pub(super) fn hear(&mut self, node: &NodeId) -> bool {
+        self.links.contains(node) && !self.is_dead(node) && self.heard.insert(node.clone())
     }
 
     /// The hosts that can be reached now.
     pub(super) fn peers(&self) -> BTreeSet<NodeId> {
-        self.hosts().map(|(id, _)| id).filter(|id| self.links.contains(id)).cloned().collect()
+        let heard = self.heard.iter().filter(|id| !self.is_dead(id));
+        self.hosts().map(|(id, _)| id).filter(|id| self.links.contains(*id)).chain(heard).cloned().collect()
     }
 
     pub(super) fn next_turn(&self) -> Option<Duration> {
