@@ -16,10 +16,9 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// The node's timer was `late` by more than a heartbeat.
-    pub(crate) fn late(&mut self, now: Duration, late: Duration, heartbeat: Duration) {
-        let steps = late.as_nanos() / heartbeat.as_nanos().max(1);
-        self.worse = self.worse.saturating_add(u32::try_from(steps).unwrap_or(WORST)).min(WORST - 1);
+    /// The node's timer was late by more than a heartbeat: once more a reason to be careful.
+    pub(crate) fn late(&mut self, now: Duration) {
+        self.worse = (self.worse + 1).min(WORST - 1);
         self.good_since = now;
     }
 

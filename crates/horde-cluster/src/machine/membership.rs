@@ -173,6 +173,8 @@ pub struct Membership {
     pub(crate) health: Health,
     pub(crate) jitter: Jitter,
     pub(crate) started: Duration,
+    /// Until then this node, which stood still, hears before it takes a lost connection or a hint for a crash.
+    pub(crate) listening: Duration,
     pub(crate) counter: u64,
     pub(crate) departure: Option<Departure>,
     pub(crate) stopped: Option<Stopped>,
@@ -216,6 +218,7 @@ impl Membership {
             health: Health::default(),
             jitter,
             started: now,
+            listening: now,
             counter: 0,
             departure: None,
             stopped: None,
@@ -331,10 +334,11 @@ impl Membership {
         if late <= self.config.heartbeat {
             return;
         }
-        self.health.late(self.now, late, self.config.heartbeat);
+        self.health.late(self.now);
         self.excuse_all(late);
         if late > self.config.suspect_after {
             self.outputs.push_back(Output::Warn(Warning::Paused(late)));
+            self.listening = self.now + self.config.suspect_after;
             self.pull_all();
             self.beat_all();
         }

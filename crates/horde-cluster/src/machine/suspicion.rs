@@ -52,7 +52,12 @@ impl Membership {
 
     /// This node has evidence of a crash: it finds out at once, and asks the others at the same time.
     fn evidence(&mut self, peer: &NodeId, own: Own) {
-        let now = self.now;
+        let (now, listening) = (self.now, self.listening);
+        let own = match own {
+            // What ended while this node stood still says more of this node than of the peer.
+            Own::Probing { until, window } => Own::Probing { until: until.max(listening), window },
+            Own::Silent => Own::Silent,
+        };
         let Some(known) = self.alive(peer) else { return };
         let inquiry = known.inquiry.get_or_insert_with(|| Inquiry::new(now, own, true));
         inquiry.hinted = true;

@@ -177,3 +177,19 @@ fn time_this_node_stood_still_is_nobodys_silence() {
     bench.pass(ms(1000), &[]);
     assert!(bench.events.is_empty(), "and it accuses more slowly for a while: {:?}", bench.events);
 }
+
+#[test]
+fn connections_that_ended_while_this_node_stood_still_may_come_back_first() {
+    let (a, b) = (id("a", 1), id("b", 1));
+    let mut bench = Bench::with(&[&a, &b]);
+    bench.now += ms(6000);
+    for peer in [&a, &b] {
+        bench.input(Input::CrashHint { peer: peer.clone() });
+        bench.lost(peer);
+    }
+    bench.pass(ms(700), &[]);
+    assert!(bench.events.is_empty(), "{:?}", bench.events);
+    bench.up(&a);
+    bench.pass(ms(1000), &[&a]);
+    assert_eq!((bench.status(&a), bench.status(&b)), (Some(MemberStatus::Up), Some(MemberStatus::Down)));
+}

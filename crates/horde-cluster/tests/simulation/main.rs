@@ -40,7 +40,7 @@ fn nodes_that_know_one_address_find_everybody() {
 #[test]
 fn a_killed_node_is_down_everywhere_in_milliseconds() {
     let times = std::sync::Mutex::new(Vec::new());
-    under_seeds(50, |seed| {
+    under_seeds(25, |seed| {
         let (mut world, ids) = World::cluster(seed, 3 + (seed % 5) as usize);
         let victim = ids[(seed as usize * 7) % ids.len()].clone();
         world.kill(&victim, true);
@@ -57,7 +57,7 @@ fn all_see_down(world: &World, victim: &NodeId) -> bool {
 #[test]
 fn a_host_that_vanishes_is_down_everywhere_after_silence() {
     let times = std::sync::Mutex::new(Vec::new());
-    under_seeds(50, |seed| {
+    under_seeds(25, |seed| {
         let (mut world, ids) = World::cluster(seed, 5);
         world.run_for(ms(seed * 13));
         world.kill(&ids[2], false);
@@ -69,7 +69,7 @@ fn a_host_that_vanishes_is_down_everywhere_after_silence() {
 
 #[test]
 fn two_of_five_killed_at_once_are_down_for_the_other_three() {
-    under_seeds(30, |seed| {
+    under_seeds(20, |seed| {
         let (mut world, ids) = World::cluster(seed, 5);
         world.kill(&ids[0], true);
         world.kill(&ids[3], true);
@@ -83,7 +83,7 @@ fn two_of_five_killed_at_once_are_down_for_the_other_three() {
 
 #[test]
 fn five_per_cent_loss_and_stalls_make_nobody_down() {
-    under_seeds(3, |seed| {
+    under_seeds(2, |seed| {
         let (mut world, ids) = World::cluster(seed, 5);
         world.loss = 50;
         world.delay_us = (100, 20_000);
@@ -115,7 +115,7 @@ fn a_false_hint_at_a_live_node_makes_nobody_suspect() {
 
 #[test]
 fn views_agree_after_a_partition_heals() {
-    under_seeds(30, |seed| {
+    under_seeds(20, |seed| {
         let (mut world, ids) = World::cluster(seed, 5);
         let (left, right) = ids.split_at(1 + (seed % 4) as usize);
         for a in left {
@@ -148,10 +148,10 @@ fn a_link_that_carries_nothing_one_way_makes_nobody_down() {
 
 #[test]
 fn a_node_that_stood_still_accuses_nobody_and_is_taken_back() {
-    under_seeds(30, |seed| {
+    under_seeds(20, |seed| {
         let (mut world, ids) = World::cluster(seed, 4);
         let still = ids[1].clone();
-        world.pause(&still, ms(2500 + seed % 30 * 37));
+        world.pause(&still, ms(2500 + seed % 20 * 60));
         world.run_until("its Down", ms(2500), |world| {
             ids.iter()
                 .filter(|by| **by != still)
@@ -232,7 +232,7 @@ fn a_node_that_leaves_is_left_everywhere_and_is_nobodys_down() {
 
 #[test]
 fn after_any_trouble_those_that_run_agree() {
-    under_seeds(40, |seed| {
+    under_seeds(20, |seed| {
         let (mut world, _) = World::cluster(seed, 6);
         let mut lives = 1;
         for _ in 0..40 {
