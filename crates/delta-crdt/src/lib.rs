@@ -9,9 +9,12 @@ mod config;
 mod engine;
 mod id;
 mod key;
+mod lattice;
 mod message;
 mod output;
 mod winner;
+#[cfg(feature = "serde")]
+mod wire;
 
 pub use change::Change;
 pub use clock::{Now, Stamp};
@@ -22,8 +25,13 @@ pub use engine::Replica;
 pub use engine::Rule;
 pub use id::{Dot, ReplicaId};
 pub use key::Key;
-#[cfg(feature = "serde")]
-pub use message::DecodeError;
+pub use lattice::{
+    AWLWWMap, AWSet, Causal, CausalContext, DWFlag, Decompose, DotFun, DotMap, DotSet, DotStore, EWFlag,
+    Embed, GCounter, GMap, GSet, LWWRegister, Lattice, MVRegister, MaxRegister, MinRegister, ORMap,
+    PNCounter, RWSet,
+};
 pub use message::Message;
 pub use output::{Output, Stats, Warning};
 pub use winner::{LastWriter, Sibling, Winner};
+#[cfg(feature = "serde")]
+pub use wire::{DecodeError, decode, encode};

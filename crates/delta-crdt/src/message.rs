@@ -1,8 +1,5 @@
 //! What replicas tell each other.
 
-#[cfg(feature = "serde")]
-mod wire;
-
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,9 +7,6 @@ use core::fmt;
 
 use crate::ReplicaId;
 use crate::engine::obs::Obs;
-
-#[cfg(feature = "serde")]
-pub use wire::DecodeError;
 
 /// A message from one replica to another; opaque to who carries it.
 ///

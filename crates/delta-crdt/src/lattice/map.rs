@@ -1,0 +1,237 @@
+//! Maps.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::causal::causal_type;
+use super::{Causal, Decompose, DotFun, DotMap, DotStore, Embed, Lattice};
+use crate::{Dot, ReplicaId, Stamp};
+
+/// A map whose keys are never removed and whose values are lattices: values of one key are joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(
+        serialize = "K: serde::Serialize, V: serde::Serialize",
+        deserialize = "K: Ord + serde::Deserialize<'de>, V: serde::Deserialize<'de>"
+    ))
+)]
+pub struct GMap<K, V>(BTreeMap<K, V>);
+
+impl<K, V> Default for GMap<K, V> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Clone + Ord, V: Lattice> GMap<K, V> {
+    /// The empty map.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Changes the value of `key`, from its bottom if it is not there. `change` returns the delta of the value; this returns
+    /// that of the map.
+    pub fn update(&mut self, key: K, change: impl FnOnce(&mut V) -> V) -> Self {
+        let delta = change(self.0.entry(key.clone()).or_default());
+        if self.0.get(&key).is_some_and(|value| *value == V::default()) {
+            self.0.remove(&key);
+        }
+        match delta == V::default() {
+            true => Self::default(),
+            false => Self(BTreeMap::from([(key, delta)])),
+        }
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.0.get(key)
+    }
+
+    /// Keys and values in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.0.iter()
+    }
+}
+
+impl<K: Clone + Ord, V: Lattice> Lattice for GMap<K, V> {
+    fn join(&mut self, other: &Self) -> bool {
+        let mut changed = false;
+        for (key, value) in &other.0 {
+            match self.0.get_mut(key) {
+                Some(mine) => changed |= mine.join(value),
+                None => {
+                    changed = true;
+                    self.0.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        changed
+    }
+}
+
+impl<K: Clone + Ord, V: Decompose> Decompose for GMap<K, V> {
+    fn decompose(&self) -> Vec<Self> {
+        let pieces = |(key, value): (&K, &V)| {
+            let key = key.clone();
+            value.decompose().into_iter().map(move |piece| Self(BTreeMap::from([(key.clone(), piece)])))
+        };
+        self.0.iter().flat_map(pieces).collect()
+    }
+}
+
+/// A map with causal values, which may be maps again. Removing a key removes what is known of its value; a change made
+/// elsewhere at the same time survives.
+///
+/// ```
+/// use delta_crdt::{AWSet, Lattice, ORMap, ReplicaId};
+/// let (a, b) = (ReplicaId::new(1, 1), ReplicaId::new(2, 1));
+/// let mut here = ORMap::<&str, AWSet<u32>>::new();
+/// here.update("team", |set| set.insert(a, 1));
+/// let mut there = here.clone();
+/// here.remove(&"team");
+/// there.update("team", |set| set.insert(b, 2)); // at the same time
+/// here.join(&there);
+/// assert_eq!(here.get(&"team").map(|set| set.iter().copied().collect()), Some(vec![2]));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(
+        serialize = "K: serde::Serialize, C::Store: serde::Serialize",
+        deserialize = "K: serde::Deserialize<'de>, C::Store: serde::Deserialize<'de>"
+    ))
+)]
+pub struct ORMap<K: Clone + Ord, C: Embed>(Causal<DotMap<K, C::Store>>);
+
+impl<K: Clone + Ord, C: Embed> Default for ORMap<K, C> {
+    fn default() -> Self {
+        Self(Causal::default())
+    }
+}
+
+impl<K: Clone + Ord, C: Embed> ORMap<K, C> {
+    /// The empty map.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Changes the value of `key`, from its bottom if it is not there. `change` returns the delta of the value; this returns
+    /// that of the map. Copies the value and the context, so it costs their size.
+    pub fn update(&mut self, key: K, change: impl FnOnce(&mut C) -> C) -> Self {
+        let mut value = self.value(self.0.store.get(&key));
+        let delta = change(&mut value);
+        let Causal { store, context } = delta.as_causal().clone();
+        let store = if store.is_empty() { DotMap::default() } else { DotMap::of(key, store) };
+        let delta = Self(Causal { store, context });
+        self.0.join(&delta.0);
+        delta
+    }
+
+    /// Removes what is known of `key`; returns the delta.
+    pub fn remove(&mut self, key: &K) -> Self {
+        let dots = self.0.store.get(key).map(DotStore::dots).unwrap_or_default();
+        let delta = Self(Causal::new(DotMap::default(), dots.into_iter().collect()));
+        self.0.join(&delta.0);
+        delta
+    }
+
+    /// The value of `key`, a copy.
+    pub fn get(&self, key: &K) -> Option<C> {
+        self.0.store.get(key).map(|store| self.value(Some(store)))
+    }
+
+    /// The keys in order.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.0.store.0.keys()
+    }
+
+    fn value(&self, store: Option<&C::Store>) -> C {
+        let store = store.cloned().unwrap_or_default();
+        C::from_causal(Causal { store, context: self.0.context.clone() })
+    }
+}
+
+impl<K: Clone + Ord, C: Embed> Lattice for ORMap<K, C> {
+    fn join(&mut self, other: &Self) -> bool {
+        self.0.join(&other.0)
+    }
+}
+
+impl<K: Clone + Ord, C: Embed> Decompose for ORMap<K, C> {
+    fn decompose(&self) -> Vec<Self> {
+        self.0.decompose().into_iter().map(Self).collect()
+    }
+
+    fn delta(&self, known: &Self) -> Self {
+        Self(self.0.delta(&known.0))
+    }
+}
+
+impl<K: Clone + Ord, C: Embed> Embed for ORMap<K, C> {
+    type Store = DotMap<K, C::Store>;
+
+    fn from_causal(causal: Causal<Self::Store>) -> Self {
+        Self(causal)
+    }
+
+    fn as_causal(&self) -> &Causal<Self::Store> {
+        &self.0
+    }
+}
+
+causal_type! {
+    /// A map where a put wins over a concurrent removal, and the latest stamp among concurrent puts: the value form of what
+    /// [`Replica`](crate::Replica) runs, and of DeltaCrdt's AWLWWMap.
+    ///
+    /// ```
+    /// use delta_crdt::{AWLWWMap, Lattice, ReplicaId, Stamp};
+    /// let mut here = AWLWWMap::new();
+    /// here.put(ReplicaId::new(1, 1), Stamp::at_unix_ms(1), "k", "old");
+    /// let mut there = here.clone();
+    /// here.remove(&"k");
+    /// there.put(ReplicaId::new(2, 1), Stamp::at_unix_ms(2), "k", "new"); // at the same time
+    /// here.join(&there);
+    /// assert_eq!(here.get(&"k"), Some(&"new"));
+    /// ```
+    AWLWWMap<K, V>(DotMap<K, DotFun<(Stamp, V)>>) where K: Clone + Ord, V: Clone + PartialEq
+}
+
+impl<K: Clone + Ord, V: Clone + PartialEq> AWLWWMap<K, V> {
+    /// Puts `value` under `key` as `replica`, in place of all writes known; returns the delta.
+    pub fn put(&mut self, replica: ReplicaId, stamp: Stamp, key: K, value: V) -> Self {
+        let replaced = self.0.store.get(&key).map(DotStore::dots).unwrap_or_default();
+        let dot = self.0.context.next(replica);
+        self.apply(DotMap::of(key, DotFun::of(dot, (stamp, value))), replaced)
+    }
+
+    /// Removes what is known of `key`; returns the delta.
+    pub fn remove(&mut self, key: &K) -> Self {
+        let replaced = self.0.store.get(key).map(DotStore::dots).unwrap_or_default();
+        self.apply(DotMap::default(), replaced)
+    }
+
+    /// Removes all keys known; returns the delta.
+    pub fn clear(&mut self) -> Self {
+        self.apply(DotMap::default(), self.0.store.dots())
+    }
+
+    /// The value that `key` shows.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.0.store.get(key).and_then(latest)
+    }
+
+    /// Keys and what they show, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.0.store.0.iter().filter_map(|(key, writes)| Some((key, latest(writes)?)))
+    }
+}
+
+fn latest<V>(writes: &DotFun<(Stamp, V)>) -> Option<&V> {
+    let order = |entry: &(&Dot, &(Stamp, V))| (entry.1.0, *entry.0);
+    writes.0.iter().max_by_key(order).map(|entry| &entry.1.1)
+}

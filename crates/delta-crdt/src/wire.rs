@@ -1,0 +1,91 @@
+//! The wire form of everything here: one version byte, then postcard.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::Message;
+use crate::message::Shared;
+
+/// The wire version that is written, and the only one that is read so far.
+const VERSION: u8 = 1;
+
+/// Why bytes are not what they should be. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// There is not even a version byte.
+    #[error("the message is empty; nothing was changed")]
+    Empty,
+    /// A newer program wrote it, or it is something else.
+    #[error("the message has wire version {0}, this program reads {VERSION}; nothing was changed")]
+    Version(u8),
+    /// It does not follow the form.
+    #[error("the message is malformed; nothing was changed")]
+    Malformed,
+    /// It goes on after its end.
+    #[error("the message has {0} bytes too many; nothing was changed")]
+    Trailing(usize),
+}
+
+/// The wire form of a state, a delta or a [`Message`]: a version byte, then postcard.
+///
+/// # Panics
+/// If `Serialize` of a key or value inside refuses, as derived implementations never do.
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    match postcard::to_extend(value, Vec::from([VERSION])) {
+        Ok(bytes) => bytes,
+        Err(error) => panic!("a key or value refused to be serialised: {error}"),
+    }
+}
+
+/// Reads what [`encode`] wrote. Never panics, and never allocates more than a small multiple of the input.
+///
+/// # Errors
+/// [`DecodeError`] says what is wrong with the bytes.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let (&version, body) = bytes.split_first().ok_or(DecodeError::Empty)?;
+    if version != VERSION {
+        return Err(DecodeError::Version(version));
+    }
+    match postcard::take_from_bytes(body) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(DecodeError::Trailing(rest.len())),
+        Err(_) => Err(DecodeError::Malformed),
+    }
+}
+
+impl<K: Serialize, V: Serialize> Message<K, V> {
+    /// The wire form: a version byte, then postcard.
+    ///
+    /// # Panics
+    /// As [`encode`](crate::encode).
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+}
+
+impl<K: DeserializeOwned, V: DeserializeOwned> Message<K, V> {
+    /// Reads the wire form. Never panics, and never allocates more than a small multiple of `bytes`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] says what is wrong with the bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode(bytes)
+    }
+}
+
+impl<T: Serialize> Serialize for Shared<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Shared<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(|inner| Self(Arc::new(inner)))
+    }
+}
