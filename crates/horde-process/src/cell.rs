@@ -69,8 +69,8 @@ impl Core {
     }
 
     /// Publishes why it ended; the first reason stays.
-    pub(crate) fn publish(&self, reason: ExitReason) -> &ExitReason {
-        self.ended.get_or_init(|| Box::new(reason))
+    pub(crate) fn publish(&self, reason: impl Into<Box<ExitReason>>) -> &ExitReason {
+        self.ended.get_or_init(|| reason.into())
     }
 
     pub(crate) fn awake(&self, waker: &Waker) {

@@ -185,8 +185,8 @@ impl<P: Process> Context<P> {
         helpers.push(handle);
     }
 
-    pub(crate) fn take_stop(&mut self) -> Option<ExitReason> {
-        self.stop.take().map(|reason| *reason)
+    pub(crate) fn take_stop(&mut self) -> Option<Box<ExitReason>> {
+        self.stop.take()
     }
 
     pub(crate) fn take_next(&mut self) -> Option<Box<dyn Once<P>>> {

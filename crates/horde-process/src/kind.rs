@@ -13,7 +13,7 @@ use crate::cell::{Cell, Core, Inbox, Options, Shared};
 use crate::helper::text;
 use crate::messages::are_names;
 use crate::node::NODE;
-use crate::run::{Asker, Begin, drive};
+use crate::run::{Asker, Begin, Birth, drive};
 use crate::{
     Messages, Name, Node, NodeError, Pid, Process, Ref, SpawnError, Start, StartError, State, Versions,
     Watcher,
@@ -54,8 +54,8 @@ impl<P: Process> KindOf<P> {
         let pid = Pid::new(node.id().clone(), number);
         let cell = Arc::new(Cell::<P>::new(Core::new(pid, node.clone(), options)));
         node.0.table.insert(number, Shared(Arc::clone(&cell) as Arc<_>));
-        let task = drive(Arc::clone(&cell), Arc::clone(&self.deps), begin, name.map(Box::new), asker);
-        drop(node.0.runtime.spawn(task));
+        let birth = Birth { deps: Arc::clone(&self.deps), begin, name };
+        drop(node.0.runtime.spawn(drive(Arc::clone(&cell), Box::new(birth), asker)));
         Ok(cell)
     }
 }

@@ -33,28 +33,29 @@ pub(crate) enum Begin<P: Process> {
 /// Who waits for the outcome of a start.
 pub(crate) type Asker = Option<oneshot::Sender<Result<Pid, StartFailure>>>;
 
+/// What a process needs to start, and not after: apart from the task, which keeps its size for life.
+pub(crate) struct Birth<P: Process> {
+    pub(crate) deps: Arc<P::Deps>,
+    pub(crate) begin: Begin<P>,
+    pub(crate) name: Option<(Name, Vec<u8>)>,
+}
+
 /// What the life of a process leaves to its end.
 struct Outcome {
     asker: Asker,
     started: bool,
-    failure: Option<StartFailure>,
-    state: Option<State>,
+    failure: Option<Box<StartFailure>>,
+    state: Option<Box<State>>,
 }
 
 /// The whole task of a process.
-pub(crate) async fn drive<P: Process>(
-    cell: Arc<Cell<P>>,
-    deps: Arc<P::Deps>,
-    begin: Begin<P>,
-    name: Option<Box<(Name, Vec<u8>)>>,
-    asker: Asker,
-) {
+pub(crate) async fn drive<P: Process>(cell: Arc<Cell<P>>, birth: Box<Birth<P>>, asker: Asker) {
     let outcome = Outcome { asker, started: false, failure: None, state: None };
     // Ends the process also when the runtime drops this task unfinished.
     let end = End { cell: &cell, outcome: Mutex::new(outcome) };
     let core = core(&cell);
     {
-        let mut life = pin!(NODE.scope(core.node.clone(), live(&cell, deps, begin, name, &end.outcome)));
+        let mut life = pin!(NODE.scope(core.node.clone(), live(&cell, birth, &end.outcome)));
         poll_fn(|task| {
             core.awake(task.waker());
             if core.is_killed() {
@@ -79,34 +80,28 @@ fn core<P: Process>(cell: &Arc<Cell<P>>) -> &Core {
 }
 
 /// From the name to the end; publishes why it ended before it drops anything.
-async fn live<P: Process>(
-    cell: &Arc<Cell<P>>,
-    deps: Arc<P::Deps>,
-    begin: Begin<P>,
-    name: Option<Box<(Name, Vec<u8>)>>,
-    outcome: &Mutex<Outcome>,
-) {
+async fn live<P: Process>(cell: &Arc<Cell<P>>, birth: Box<Birth<P>>, outcome: &Mutex<Outcome>) {
     let core = core(cell);
-    if let Some(name) = name {
+    if let Some((name, value)) = &birth.name {
         let shared = Shared(Arc::clone(cell) as Arc<_>);
-        if let Err(failure) = core.node.name_process(&shared, &name.0, &name.1) {
+        if let Err(failure) = core.node.name_process(&shared, name, value) {
             core.publish(ExitReason::Normal);
-            lock(outcome).failure = Some(failure);
+            lock(outcome).failure = Some(Box::new(failure));
             return;
         }
-        drop(name);
     }
-    let mut cx = Context::new(Arc::clone(cell) as Arc<_>, deps);
-    let made = match begin {
+    let mut cx = Context::new(Arc::clone(cell) as Arc<_>, Arc::clone(&birth.deps));
+    let made = match birth.begin {
         Begin::Fresh(args) => P::init(args, &mut cx).await,
-        Begin::Resumed(begin) => resume(*begin, &mut cx).await,
+        Begin::Resumed(begin) => Box::pin(resume(*begin, &mut cx)).await,
     };
     let mut process = match made {
         Ok(process) => process,
         Err(stop) => {
             let reason = stop.into_reason();
             core.publish(reason.clone().unwrap_or(ExitReason::Normal));
-            lock(outcome).failure = Some(reason.map_or(StartFailure::Ignored, StartFailure::Init));
+            let failure = reason.map_or(StartFailure::Ignored, StartFailure::Init);
+            lock(outcome).failure = Some(Box::new(failure));
             return;
         }
     };
@@ -130,16 +125,16 @@ async fn live<P: Process>(
             Event::Timer(step) => step.run(&mut process, &mut cx).await,
             Event::Down(down) => process.down(*down, &mut cx).await,
             Event::Exit(exit) => process.exited(*exit, &mut cx).await,
-            Event::Stop(reason) => break *reason,
+            Event::Stop(reason) => break reason,
         }
     };
     if core.is_killed() {
         core.publish(ExitReason::Killed);
         return;
     }
-    if reason == ExitReason::Redistribution {
+    if *reason == ExitReason::Redistribution {
         let state = process.handoff(&mut cx).await;
-        lock(outcome).state = state;
+        lock(outcome).state = state.map(Box::new);
     }
     process.terminate(&reason, &mut cx).await;
     core.publish(reason);
@@ -322,15 +317,58 @@ impl<P: Process> Drop for End<'_, P> {
         }
         let control = self.cell.close();
         core.node.bury(core, control, &reason);
-        let failure = failure.unwrap_or_else(|| StartFailure::Init(reason.clone()));
+        let failure = failure.map_or_else(|| StartFailure::Init(reason.clone()), |failure| *failure);
         if let Some(asker) = asker {
             // An asker who is gone does not want to know.
             drop(asker.send(Err(failure.clone())));
         }
         match &core.watch {
-            Some((watcher, token)) if started => watcher.exited(*token, core.pid.clone(), reason, state),
+            Some((watcher, token)) if started => {
+                watcher.exited(*token, core.pid.clone(), reason, state.map(|state| *state));
+            }
             Some((watcher, token)) => watcher.started(*token, Err(failure)),
             None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Handle, Message};
+
+    #[derive(serde::Serialize, serde::Deserialize, Message)]
+    #[message(crate = "crate")]
+    struct Add(u64);
+
+    struct Sum(u64);
+
+    impl Process for Sum {
+        const KIND: &'static str = "sum";
+        type Args = u64;
+        type Deps = ();
+        type Messages = (Add,);
+
+        async fn init(sum: u64, _: &mut Context<Self>) -> Result<Self, Stop> {
+            Ok(Self(sum))
+        }
+    }
+
+    impl Handle<Add> for Sum {
+        async fn handle(&mut self, add: Add, _: &mut Context<Self>) {
+            self.0 += add.0;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_takes_little_room() {
+        let id = horde_transport::NodeId::new(horde_transport::NodeName::new("one").unwrap(), 1);
+        let node = crate::Node::builder(id.clone()).start().unwrap();
+        let core = Core::new(Pid::new(id, 1), node, crate::cell::Options::default());
+        let cell = Arc::new(Cell::<Sum>::new(core));
+        let shared = size_of::<Cell<Sum>>();
+        let birth = Birth { deps: Arc::new(()), begin: Begin::Fresh(1), name: None };
+        let task = size_of_val(&drive(cell, Box::new(birth), None));
+        assert!(task <= 640 && shared <= 320, "the task takes {task} bytes, its shared part {shared}");
     }
 }

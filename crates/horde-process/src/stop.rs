@@ -7,40 +7,34 @@ use crate::ExitReason;
 /// Why a process does not start, or does not read a state. `?` makes one from any error.
 ///
 /// It is no error itself (as `anyhow::Error` is none), so that `?` can turn every error into it.
-pub struct Stop(Cause);
-
-#[derive(Debug, PartialEq)]
-enum Cause {
-    Ignored,
-    Because(ExitReason),
-}
+pub struct Stop(Option<Box<ExitReason>>);
 
 impl Stop {
     /// There is nothing to run: the starter hears `Ignored`, no supervisor starts it again, nothing is logged.
     #[must_use]
     pub fn ignore() -> Self {
-        Self(Cause::Ignored)
+        Self(None)
     }
 
     /// It cannot start, for this reason.
     #[must_use]
     pub fn because(reason: ExitReason) -> Self {
-        Self(Cause::Because(reason))
+        Self(Some(Box::new(reason)))
     }
 
     /// The reason; `None` if the process only has nothing to do.
     #[must_use]
     pub fn into_reason(self) -> Option<ExitReason> {
-        match self.0 {
-            Cause::Ignored => None,
-            Cause::Because(reason) => Some(reason),
-        }
+        self.0.map(|reason| *reason)
     }
 }
 
 impl fmt::Debug for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.0 {
+            None => f.write_str("Stop(ignore)"),
+            Some(reason) => write!(f, "Stop({reason:?})"),
+        }
     }
 }
 
