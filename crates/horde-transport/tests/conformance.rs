@@ -1,4 +1,5 @@
 //! What every [`Network`] must do, run against each implementation.
+#![cfg(any(feature = "memory", feature = "quic"))]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "common/recorder.rs"]

@@ -288,3 +288,32 @@ async fn an_identity_of_another_name_cannot_be_bound() {
     let error = Quic::bind(config).unwrap_err().to_string();
     assert!(error.contains("thief") && error.contains("victim"), "{error}");
 }
+
+#[tokio::test]
+async fn files_of_a_pki_that_change_are_used_by_the_next_handshake() {
+    let (before, after) = (authority(), authority());
+    let directory = Directory::new("reload");
+    let mut config = config("member");
+    let files = directory.pki("tests", before.certificate_pem(), &issue(&before, "member", Role::Node));
+    config.identity = Identity::pki(files);
+    let member = Quic::bind(config).unwrap();
+    let friend = member_of(&after, "friend", "reload");
+    friend.dial(member.local_addr());
+    until(&friend, "refused", |friend| {
+        friend.dial_status()[0].to_string().contains("not signed by this cluster")
+    })
+    .await;
+    directory.pki("tests", after.certificate_pem(), &issue(&after, "member", Role::Node));
+    until(&friend, "let in", |friend| friend.peers().len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_would_believe_is_refused_at_the_start() {
+    let directory = Directory::new("unbelievable");
+    let (one, other) = (authority(), authority());
+    let mut config = config("member");
+    let files = directory.pki("tests", one.certificate_pem(), &issue(&other, "member", Role::Node));
+    config.identity = Identity::pki(files);
+    let error = Quic::bind(config).unwrap_err().to_string();
+    assert!(error.contains("peers would refuse this certificate"), "{error}");
+}

@@ -294,3 +294,19 @@ async fn a_node_on_any_address_tells_its_port_and_is_reached_where_it_is_seen() 
     let address = one.peers()[0].address.unwrap();
     assert_eq!((address.ip().to_string(), address.port()), ("127.0.0.1".into(), any.local_addr().port()));
 }
+
+#[tokio::test]
+async fn a_banned_node_is_disconnected_and_refused_until_it_is_not() {
+    let (one, two) = (node("one"), node("two"));
+    connect(&two, &one).await;
+    one.set_banned([two.local().name().clone()].into());
+    until(
+        &two,
+        "banned",
+        |two| matches!(failure(two), Some(DialFailure::RefusedUs(why)) if why.contains("banned")),
+    )
+    .await;
+    assert!(one.peers().is_empty());
+    one.set_banned([].into());
+    connect(&two, &one).await;
+}

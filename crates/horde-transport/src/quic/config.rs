@@ -1,5 +1,6 @@
 //! What a QUIC network is given.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,6 +25,8 @@ pub struct QuicConfig {
     pub limits: Limits,
     /// Timeouts and intervals.
     pub timing: Timing,
+    /// Nodes that are not let in, whatever their certificates say. Default: none. See [`crate::Quic::set_banned`].
+    pub banned: BTreeSet<NodeName>,
     /// Connections at most; beyond, a newcomer is refused with the reason. Default 1,024.
     pub peers: usize,
     /// Handshakes of strangers at once; beyond, a stranger must first prove its address, and beyond four times as
@@ -83,6 +86,7 @@ impl QuicConfig {
             role: Role::Node,
             limits: Limits::default(),
             timing: Timing::default(),
+            banned: BTreeSet::new(),
             peers: 1024,
             handshakes: 64,
             tether: true,

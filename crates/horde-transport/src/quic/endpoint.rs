@@ -1,8 +1,9 @@
 //! A node's end of the mesh.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use super::status::{DialStatus, PeerStats, Refusals, Refused};
 use super::tether::{self, Tethers};
 use super::wire::Header;
 use super::{accept, tls};
-use crate::dispatch::{Dispatch, Item};
+use crate::dispatch::{Dispatch, Item, lock};
 use crate::trust::random;
 use crate::{
     Lane, Limits, Network, NodeId, NodeName, OnReply, Peer, Role, SendError, Subscriber, Subscription, Topic,
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) faults: Arc<Faults>,
     pub(crate) tethers: Option<Tethers>,
     pub(crate) jitter: Jitter,
+    pub(crate) banned: Mutex<BTreeSet<NodeName>>,
 }
 
 impl Inner {
@@ -120,6 +122,7 @@ impl Quic {
             faults,
             tethers: listener.as_ref().map(|(port, _)| Tethers::new(*port)),
             jitter,
+            banned: Mutex::new(config.banned),
         });
         let mut tasks = vec![tokio::spawn(accept::run(inner.clone())).abort_handle()];
         if let Some((_, listener)) = listener {
@@ -199,6 +202,16 @@ impl Quic {
         stats.collect()
     }
 
+    /// Lets these nodes in no more, and only these, whatever their certificates say; those connected are disconnected.
+    pub fn set_banned(&self, banned: BTreeSet<NodeName>) {
+        *lock(&self.inner.banned) = banned.clone();
+        for link in self.inner.links.all() {
+            if banned.contains(link.peer.id.name()) {
+                link.disconnect("banned here");
+            }
+        }
+    }
+
     /// Loses everything to and from `address` from now on, or no longer: for tests and demonstrations of a partition.
     ///
     /// Datagrams vanish below QUIC and the tether says nothing; nobody is told, as on a cut cable.
@@ -211,7 +224,7 @@ impl Quic {
     pub async fn close(&self, deadline: Duration) {
         let until = Instant::now() + deadline;
         self.inner.dials.clear();
-        let links = self.inner.links.all();
+        let links = self.inner.links.leave();
         links.iter().for_each(|link| link.leave());
         let goodbyes = async {
             for link in &links {

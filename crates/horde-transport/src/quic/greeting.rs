@@ -24,6 +24,7 @@ use super::link::{self, Link};
 use super::links::{NotTaken, Rule};
 use super::tls::peer_name;
 use super::wire::{Hello, MAX_MESSAGE, Message, VERSION, Welcome, decode_message, encode_message};
+use crate::dispatch::lock;
 use crate::{NodeId, Peer};
 
 /// How long a duplicate connection may take to be closed by its dialler.
@@ -148,6 +149,8 @@ impl Inner {
             Some(_) if hello.id.name() == local.name() => {
                 format!("the name {} is taken (give each node a name of its own)", local.name())
             }
+            Some(_) if lock(&self.banned).contains(hello.id.name()) => format!("{} is banned here", hello.id),
+            Some(_) if self.links.is_leaving() => NotTaken::Leaving.text(&hello.id),
             Some(_) => {
                 let address = located(hello.listen, connection.remote_address());
                 return Ok(Peer { id: hello.id.clone(), address: Some(address), role: hello.role });
@@ -254,6 +257,7 @@ impl NotTaken {
             Self::Duplicate => "another connection stands".to_owned(),
             Self::Outdated => format!("a later life of {id} is connected (start this node anew)"),
             Self::Full => "no more peers are taken".to_owned(),
+            Self::Leaving => "this node is leaving".to_owned(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ const YOUNG: Duration = Duration::from_secs(1);
 pub(crate) struct Links {
     up: RwLock<BTreeMap<NodeId, Arc<Link>>>,
     limit: usize,
+    leaving: AtomicBool,
     changed: watch::Sender<u64>,
     last: Mutex<u64>,
 }
@@ -43,11 +45,19 @@ pub(crate) enum NotTaken {
     Outdated,
     /// The table is full.
     Full,
+    /// This node takes no more links.
+    Leaving,
 }
 
 impl Links {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { up: RwLock::default(), limit, changed: watch::channel(0).0, last: Mutex::new(0) }
+        Self {
+            up: RwLock::default(),
+            limit,
+            leaving: AtomicBool::new(false),
+            changed: watch::channel(0).0,
+            last: Mutex::new(0),
+        }
     }
 
     /// A fresh number for a link; 0 is never one.
@@ -70,9 +80,24 @@ impl Links {
         self.all().into_iter().find(|link| link.peer.address == Some(address) && link.is_live())
     }
 
+    /// Takes no more links, and answers those that are up.
+    pub(crate) fn leave(&self) -> Vec<Arc<Link>> {
+        let up = self.up.write().unwrap_or_else(PoisonError::into_inner);
+        self.leaving.store(true, Ordering::Release);
+        up.values().cloned().collect()
+    }
+
+    /// Whether it takes no more links.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
     /// Puts a link in its place. The links that it ends come back: its `Up` waits until they are finished.
     pub(crate) fn install(&self, link: &Arc<Link>, rule: Rule) -> Result<Vec<Arc<Link>>, NotTaken> {
         let mut up = self.up.write().unwrap_or_else(PoisonError::into_inner);
+        if self.is_leaving() {
+            return Err(NotTaken::Leaving);
+        }
         let id = &link.peer.id;
         let lives = || up.values().filter(|other| other.peer.id.name() == id.name() && other.is_live());
         if lives().any(|other| other.peer.id > *id) {

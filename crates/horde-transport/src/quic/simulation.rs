@@ -135,13 +135,11 @@ async fn story(seed: u64, loss: u64) -> Vec<Packet> {
     for node in &nodes {
         check(&node.heard, node.quic.local());
         let last = lock(&node.heard).iter().rfind(|(_, peer, _)| peer == leaving.quic.local()).cloned();
-        let told = last.map(|(_, _, what)| what);
-        assert_eq!(
-            told,
-            Some(format!("down {:?}", DownReason::Goodbye)),
-            "{} hears the goodbye",
-            node.quic.local()
-        );
+        let told = last.map(|(_, _, what)| what).unwrap_or_default();
+        // A connection that was on its way up when the node began to leave is turned away instead.
+        let expected =
+            told == format!("down {:?}", DownReason::Goodbye) || told.contains("this node is leaving");
+        assert!(expected, "{} hears the goodbye, not {told}", node.quic.local());
     }
     network.trace()
 }
@@ -154,8 +152,11 @@ fn run(seed: u64, loss: u64) -> Vec<Packet> {
 
 #[test]
 fn a_hundred_seeds_of_loss_cut_and_goodbye() {
-    let seeds = std::env::var("HORDE_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(100u64);
-    for seed in 1..=seeds {
+    let number = |name: &str, default: u64| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    let (first, seeds) = (number("HORDE_FIRST_SEED", 1), number("HORDE_SEEDS", 100));
+    for seed in first..first + seeds {
         let told = std::panic::catch_unwind(|| run(seed, seed % 10));
         assert!(told.is_ok(), "seed {seed} fails: see above");
     }

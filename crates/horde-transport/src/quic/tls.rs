@@ -26,14 +26,14 @@ const UNI_STREAMS: u32 = 3 + PARALLEL;
 /// Both sides' settings. Mutual TLS 1.3, no early data, no tickets.
 pub(crate) fn configs(config: &QuicConfig) -> Result<(ServerConfig, ClientConfig), BindError> {
     let credentials = config.identity.credentials(&config.name, config.role)?;
-    let verifier = Verifier::new(config.identity.cluster().clone(), credentials.roots);
-    let leaf = Arc::new(credentials.leaf);
+    let verifier = Verifier::new(config.identity.cluster().clone(), credentials.clone());
     let provider = Arc::new(default_provider());
     let bad = |error: &dyn std::fmt::Display| BindError::Tls(error.to_string());
 
     let server = rustls::ServerConfig::builder_with_provider(provider.clone());
     let server = server.with_protocol_versions(&[&TLS13]).map_err(|e| bad(&e))?;
-    let mut server = server.with_client_cert_verifier(verifier.clone()).with_cert_resolver(leaf.clone());
+    let mut server =
+        server.with_client_cert_verifier(verifier.clone()).with_cert_resolver(credentials.clone());
     server.alpn_protocols = vec![ALPN.to_vec()];
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
@@ -42,7 +42,7 @@ pub(crate) fn configs(config: &QuicConfig) -> Result<(ServerConfig, ClientConfig
     let client = rustls::ClientConfig::builder_with_provider(provider);
     let client = client.with_protocol_versions(&[&TLS13]).map_err(|e| bad(&e))?;
     let client = client.dangerous().with_custom_certificate_verifier(verifier);
-    let mut client = client.with_client_cert_resolver(leaf);
+    let mut client = client.with_client_cert_resolver(credentials);
     client.alpn_protocols = vec![ALPN.to_vec()];
     client.resumption = Resumption::disabled();
     client.enable_sni = false;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring::default_provider, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
@@ -13,6 +13,7 @@ use rustls::{
 use webpki::KeyUsage;
 
 use super::CertName;
+use super::identity::Credentials;
 use crate::NodeName;
 
 /// Checks that a certificate comes of the cluster's authority, is valid now and names the cluster.
@@ -21,7 +22,7 @@ use crate::NodeName;
 #[derive(Debug)]
 pub(crate) struct Verifier {
     cluster: NodeName,
-    roots: Vec<TrustAnchor<'static>>,
+    credentials: Arc<Credentials>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -50,9 +51,9 @@ pub(crate) fn plain(text: &str) -> &str {
 }
 
 impl Verifier {
-    pub(crate) fn new(cluster: NodeName, roots: Vec<TrustAnchor<'static>>) -> Arc<Self> {
+    pub(crate) fn new(cluster: NodeName, credentials: Arc<Credentials>) -> Arc<Self> {
         let algorithms = default_provider().signature_verification_algorithms;
-        Arc::new(Self { cluster, roots, algorithms })
+        Arc::new(Self { cluster, credentials, algorithms })
     }
 
     fn check(
@@ -75,8 +76,9 @@ impl Verifier {
             return Err(refuse(text));
         }
         let algorithms = self.algorithms.all;
+        let roots = self.credentials.roots();
         let checked =
-            parsed.verify_for_usage(algorithms, &self.roots, intermediates, now, usage, None, None).map(drop);
+            parsed.verify_for_usage(algorithms, &roots, intermediates, now, usage, None, None).map(drop);
         checked.map_err(|error| match error {
             webpki::Error::UnknownIssuer => {
                 refuse("certificate not signed by this cluster's secret or CA (wrong secret?)".into())
