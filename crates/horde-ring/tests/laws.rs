@@ -121,7 +121,7 @@ proptest! {
     fn a_filtered_owner_is_the_first_of_the_ranking_that_passes(
         set in members(12), modulo in 1..5_u16, slots in slots()
     ) {
-        let filter = |member: &Member<u16>| member.id() % modulo == 0;
+        let filter = |member: &Member<u16>| member.id().is_multiple_of(modulo);
         for (name, placement) in all(&set, slots) {
             for key in keys(60) {
                 let expected = placement.ranking(key).into_iter().find(|member| filter(member)).map(Member::id);
