@@ -41,7 +41,7 @@ pub use quic::{BindError, DialFailure, DialState, DialStatus, PeerStats, Quic, Q
 #[cfg(feature = "quic")]
 pub use trust::{
     Authority, AuthorityError, ClusterKey, FileError, Identity, IdentityError, Issued, MIN_SECRET, PkiFiles,
-    SecretError, generate_secret, read_secret_file,
+    SecretError, certificate_names, generate_secret, read_secret_file, write_new_file,
 };
 
 /// The README's example is compiled and run.

@@ -7,9 +7,9 @@ mod name;
 mod secret;
 pub(crate) mod verifier;
 
-pub use authority::{Authority, AuthorityError, Issued};
+pub use authority::{Authority, AuthorityError, Issued, certificate_names};
 pub(crate) use files::random;
-pub use files::{FileError, generate_secret, read_secret_file};
+pub use files::{FileError, generate_secret, read_secret_file, write_new_file};
 pub use identity::{Identity, IdentityError, PkiFiles};
 pub(crate) use name::CertName;
 pub use secret::{ClusterKey, MIN_SECRET, SecretError};

@@ -176,17 +176,17 @@ async fn callbacks_may_send_and_ask(make: fn() -> Made) {
 }
 
 macro_rules! conform {
-    ($make:path: $($test:ident)*) => {
-        $(#[tokio::test]
+    ($test_in:meta, $make:path: $($test:ident)*) => {
+        $(#[$test_in]
         async fn $test() {
-            tokio::time::timeout(Duration::from_secs(60), super::$test($make)).await.expect("the test to end");
+            tokio::time::timeout(Duration::from_secs(60), crate::$test($make)).await.expect("the test to end");
         })*
     };
 }
 
 macro_rules! everything {
-    ($make:path) => {
-        conform! { $make:
+    ($test_in:meta, $make:path) => {
+        conform! { $test_in, $make:
             frames_of_a_lane_arrive_in_order
             a_bulk_frame_arrives_whole
             a_request_is_answered
@@ -220,7 +220,7 @@ mod memory {
         })
     }
 
-    everything!(pair);
+    everything!(tokio::test, pair);
 }
 
 #[cfg(feature = "quic")]
@@ -245,5 +245,14 @@ mod quic {
         })
     }
 
-    everything!(pair);
+    everything!(tokio::test, pair);
+
+    /// On a runtime of two threads: readers, writers and the node's task run at once.
+    mod on_two_threads {
+        use std::time::Duration;
+
+        use super::pair;
+
+        everything!(tokio::test(flavor = "multi_thread", worker_threads = 2), pair);
+    }
 }

@@ -317,3 +317,31 @@ async fn a_certificate_that_nobody_would_believe_is_refused_at_the_start() {
     let error = Quic::bind(config).unwrap_err().to_string();
     assert!(error.contains("peers would refuse this certificate"), "{error}");
 }
+
+#[tokio::test]
+async fn openssl_accepts_the_certificates_that_are_issued() {
+    let authority = authority();
+    let directory = Directory::new("openssl");
+    let files = directory.pki("tests", authority.certificate_pem(), &issue(&authority, "member", Role::Node));
+    for purpose in ["sslserver", "sslclient"] {
+        let mut command = std::process::Command::new("openssl");
+        command
+            .args(["verify", "-x509_strict", "-purpose", purpose, "-CAfile"])
+            .arg(&files.ca)
+            .arg(&files.cert);
+        // Where openssl is not installed there is nothing to compare with.
+        let Ok(output) = command.output() else { return };
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_exists_is_not_overwritten_and_a_secret_is_its_owners_alone() {
+    let directory = Directory::new("write");
+    let path = directory.path("fresh.key.pem");
+    horde_transport::write_new_file(&path, "secret", true).unwrap();
+    assert_eq!(horde_transport::read_secret_file(&path).unwrap(), "secret");
+    let again = horde_transport::write_new_file(&path, "other", true).unwrap_err().to_string();
+    assert!(again.contains("exists already"), "{again}");
+    assert_eq!(horde_transport::read_secret_file(&path).unwrap(), "secret");
+}

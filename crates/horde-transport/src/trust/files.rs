@@ -1,8 +1,7 @@
 //! Secrets in files, and fresh ones.
 
-use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use rustls::crypto::ring::default_provider;
@@ -10,7 +9,7 @@ use rustls::crypto::ring::default_provider;
 /// The largest secret or PEM file read, in bytes.
 pub(super) const MAX_FILE: u64 = 1 << 20;
 
-/// A file with a secret in it could not be used. Nothing was read from it that is kept.
+/// A file could not be read or written. Nothing of it is kept.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
@@ -30,12 +29,38 @@ pub enum FileError {
         /// Its permission bits.
         mode: u32,
     },
+    /// There is such a file already.
+    #[error("{}: exists already; it is not overwritten (move it away, or write elsewhere)", path.display())]
+    Exists {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The file is larger than a secret ever is.
     #[error("{}: larger than {MAX_FILE} bytes; this is no secret or PEM file", path.display())]
     Large {
         /// Which file.
         path: PathBuf,
     },
+}
+
+/// Writes a file that is not there yet: one with a secret for its owner only, any other for all to read (on Unix).
+///
+/// # Errors
+/// [`FileError`]: nothing was overwritten. A file that could not be written whole may be left.
+pub fn write_new_file(path: impl AsRef<Path>, text: &str, secret: bool) -> Result<(), FileError> {
+    let path = path.as_ref();
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(if secret { 0o600 } else { 0o644 });
+    }
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => FileError::Exists { path: path.to_owned() },
+        _ => FileError::Io { path: path.to_owned(), source },
+    })
 }
 
 /// Reads a text file; one with a secret must not be readable by others.
@@ -77,10 +102,7 @@ pub fn read_secret_file(path: impl AsRef<Path>) -> Result<String, FileError> {
 pub fn generate_secret() -> String {
     let mut bytes = [0; 32];
     random(&mut bytes);
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Fills `bytes` from the operating system.
