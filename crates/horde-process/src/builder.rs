@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use horde_transport::{Network, NodeId};
@@ -66,7 +66,7 @@ impl NodeBuilder {
             runtime,
             network: self.network,
             topic: remote::topic(),
-            subscription: OnceLock::new(),
+            subscription: Mutex::new(None),
             kinds: Kinds::new(self.kinds)?,
             table: Table::default(),
             names: Names::default(),

@@ -1,4 +1,12 @@
-//! Processes on tokio: typed messages, links, monitors, exit reasons, local supervision.
+//! Processes on tokio: typed messages, links, monitors, exit reasons.
+//!
+//! A [`Process`] is one tokio task with one bounded mailbox and one [`ExitReason`]. A [`Node`] holds what its processes share; a [`Ref`]
+//! is how they are called, by pid or by name, on this node or through a `Network` on another. Nothing is process-global.
+//! The README shows a whole one.
+
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 mod claim;
 mod codec;

@@ -83,6 +83,7 @@ macro_rules! tuple {
             $($M($M, Reply<$M::Reply>)),+
         }
 
+        #[diagnostic::do_not_recommend]
         impl<P: Process, $($M: Message),+> Messages<P> for ($($M,)+)
         where
             $(P: Serve<$M>),+

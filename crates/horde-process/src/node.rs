@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use horde_transport::{Network, NodeId, Subscription, Topic};
 use tokio::runtime::Handle;
 
+use crate::cell::lock;
 use crate::kind::Kinds;
 use crate::names::Names;
 use crate::reaper::Reaper;
@@ -36,7 +37,7 @@ pub(crate) struct Inner {
     pub(crate) runtime: Handle,
     pub(crate) network: Option<Arc<dyn Network>>,
     pub(crate) topic: Topic,
-    pub(crate) subscription: OnceLock<Subscription>,
+    pub(crate) subscription: Mutex<Option<Subscription>>,
     pub(crate) kinds: Kinds,
     pub(crate) table: Table,
     pub(crate) names: Names,
@@ -192,6 +193,8 @@ impl Node {
         }
         // Time over is an outcome: the count tells it.
         drop(tokio::time::timeout(patience, self.0.table.empty()).await);
+        let subscription = lock(&self.0.subscription).take();
+        drop(subscription);
         self.0.peers.clear();
         self.0.names.clear();
         let services = std::mem::take(&mut *self.0.services.write().unwrap_or_else(PoisonError::into_inner));

@@ -39,7 +39,7 @@ pub(crate) fn subscribe(node: &Node) -> Result<(), NodeError> {
     };
     let subscription =
         network.subscribe(&topic(), Arc::new(subscriber)).map_err(|_| NodeError::NetworkTaken)?;
-    drop(node.0.subscription.set(subscription));
+    *lock(&node.0.subscription) = Some(subscription);
     Ok(())
 }
 
