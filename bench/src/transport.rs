@@ -45,11 +45,14 @@ fn current_thread() -> Runtime {
 fn node(key: &ClusterKey, name: &str) -> Node {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let (started, start) = mpsc::channel();
-    let config = QuicConfig::new(
+    let mut config = QuicConfig::new(
         NodeName::new(name).expect("a name"),
         ([127, 0, 0, 1], 0).into(),
         Identity::secret(key),
     );
+    if let Some(bytes) = std::env::var("HORDE_BENCH_SOCKET_BUFFER").ok().and_then(|text| text.parse().ok()) {
+        config.socket_buffer = bytes;
+    }
     std::thread::spawn(move || {
         let runtime = current_thread();
         runtime.block_on(async {
@@ -98,7 +101,8 @@ pub fn run(options: &Options) -> io::Result<()> {
     let runs = if options.quick { 11 } else { 41 };
 
     let count = if options.quick { 1_000 } else { 4_000 };
-    let all = rounds(runs, &mut [Box::new(|| round_trip(&one, &two, count)), Box::new(|| raw.round_trip(count))]);
+    let all =
+        rounds(runs, &mut [Box::new(|| round_trip(&one, &two, count)), Box::new(|| raw.round_trip(count))]);
     let [ours, peer] = two_of(all);
     Figure::new("transport", "call_rtt", "us", ours).must(95.0).peer("quinn", peer).print(options);
 
@@ -108,7 +112,11 @@ pub fn run(options: &Options) -> io::Result<()> {
         &mut [Box::new(|| in_flight(&one, &two, 64, count)), Box::new(|| raw.pipelined(64, count))],
     );
     let [ours, peer] = two_of(all);
-    Figure::new("transport", "calls_64_in_flight", "k/s", ours).higher().must(300.0).peer("quinn", peer).print(options);
+    Figure::new("transport", "calls_64_in_flight", "k/s", ours)
+        .higher()
+        .must(300.0)
+        .peer("quinn", peer)
+        .print(options);
 
     let frames = if options.quick { 50 } else { 200 };
     let all = rounds(runs, &mut [Box::new(|| bulk(&one, &two, frames)), Box::new(|| raw.bulk(frames))]);
@@ -247,7 +255,9 @@ fn beside_bulk(one: &Node, two: &Node) -> f64 {
     let mut longest = Duration::ZERO;
     while one.quic.stats()[0].queued_bytes > 4_000_000 {
         let start = Instant::now();
-        one.quic.send(two.quic.local(), &topic("beat"), Lane::Control, Bytes::from_static(b"x")).expect("sent");
+        one.quic
+            .send(two.quic.local(), &topic("beat"), Lane::Control, Bytes::from_static(b"x"))
+            .expect("sent");
         pongs.recv().expect("a pong");
         longest = longest.max(start.elapsed());
     }

@@ -67,7 +67,8 @@ impl<'de> Deserialize<'de> for Topic {
 #[error("a topic has 1 to {MAX_TOPIC} bytes, this one has {0}")]
 pub struct TopicTooLong(pub usize);
 
-/// Which of a peer's streams carries a frame. Order holds within a lane of one connection, never across lanes.
+/// Which of a peer's streams carries a frame. Order holds within a lane of one connection, never across lanes, and never
+/// between frames of [`Lane::Bulk`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Lane {
     /// Membership and heartbeats: small, first.
