@@ -37,6 +37,23 @@ impl<P: Process> KindOf<P> {
         Self { deps: Arc::new(deps) }
     }
 
+    /// Starts one and waits until `init` has returned.
+    pub(crate) async fn begin(
+        &self,
+        node: &Node,
+        args: P::Args,
+        name: Option<(Name, Vec<u8>)>,
+    ) -> Result<Arc<dyn Inbox<P>>, SpawnError> {
+        let (asker, answer) = oneshot::channel();
+        let cell = self.launch(node, Begin::Fresh(args), name, Options::default(), Some(asker))?;
+        match answer.await {
+            Ok(Ok(_)) => Ok(cell),
+            Ok(Err(failure)) => Err(failure.into()),
+            // Every end of a start answers; only a runtime that is gone does not.
+            Err(_) => Err(StartError::Closing.into()),
+        }
+    }
+
     fn launch(
         &self,
         node: &Node,
@@ -152,18 +169,8 @@ impl Kinds {
         args: P::Args,
         name: Option<(Name, Vec<u8>)>,
     ) -> Result<Ref<P>, SpawnError> {
-        let (asker, answer) = oneshot::channel();
-        let cell = {
-            let unknown = || StartError::UnknownKind(P::KIND.to_owned());
-            let kind = self.0.get(P::KIND).and_then(|kind| kind.as_any().downcast_ref::<KindOf<P>>());
-            let kind = kind.ok_or_else(unknown)?;
-            kind.launch(node, Begin::Fresh(args), name, Options::default(), Some(asker))?
-        };
-        match answer.await {
-            Ok(Ok(_)) => Ok(Ref::here(cell)),
-            Ok(Err(failure)) => Err(failure.into()),
-            // Every end of a start answers; only a runtime that is gone does not.
-            Err(_) => Err(StartError::Closing.into()),
-        }
+        let kind = self.0.get(P::KIND).and_then(|kind| kind.as_any().downcast_ref::<KindOf<P>>());
+        let kind = kind.ok_or_else(|| StartError::UnknownKind(P::KIND.to_owned()))?;
+        Ok(Ref::here(kind.begin(node, args, name).await?))
     }
 }

@@ -29,6 +29,8 @@ mod call;
 #[cfg(feature = "tokio")]
 mod cell;
 #[cfg(feature = "tokio")]
+mod closure;
+#[cfg(feature = "tokio")]
 mod context;
 #[cfg(feature = "tokio")]
 mod control;

@@ -75,6 +75,26 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
     true
 }
 
+/// No messages: a process of timers and helpers, or a future.
+#[diagnostic::do_not_recommend]
+impl<P: Process> Messages<P> for () {
+    type Slot = std::convert::Infallible;
+
+    const NAMES: &'static [&'static str] = &[];
+
+    async fn serve(slot: Self::Slot, _: &mut P, _: &mut Context<P>) {
+        match slot {}
+    }
+
+    fn is_abandoned(slot: &Self::Slot) -> bool {
+        match *slot {}
+    }
+
+    fn decode(_: usize, _: &[u8], reply: Wired) -> Result<Self::Slot, (Wired, CodecError)> {
+        Err((reply, CodecError::new("no such message")))
+    }
+}
+
 macro_rules! tuple {
     ($Slot:ident: $($M:ident $At:literal),+) => {
         #[doc(hidden)]

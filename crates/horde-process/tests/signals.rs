@@ -175,3 +175,26 @@ async fn a_process_that_stops_itself_still_answers() {
     assert_eq!(within(clock.ended()).await, ExitReason::Normal);
     assert!(matches!(within(clock.call(Enough)).await, Err(CallError::NoProcess(_))));
 }
+
+#[tokio::test]
+async fn a_future_is_a_process_that_ends_as_it_ends() {
+    let node = alone(|builder| builder.runs::<Watchdog>(()));
+    let dog = node.spawn::<Watchdog>(()).await.unwrap();
+    let (go, ahead) = tokio::sync::oneshot::channel::<()>();
+    let fails = node
+        .run(async {
+            ahead.await.map_err(|_| Stop::because(ExitReason::Killed))?;
+            std::fs::read("/no such file")?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let waits = node.run(std::future::pending()).await.unwrap();
+    for pid in [&fails, &waits] {
+        within(dog.call(Watch::monitor(pid))).await.unwrap();
+    }
+    go.send(()).unwrap();
+    assert!(dog.seen(1).await[0].starts_with(&format!("down {fails}: it failed: No such file")));
+    node.stop(&waits, ExitReason::Shutdown, Shutdown::Infinity);
+    assert_eq!(dog.seen(2).await[1], format!("down {waits}: {}", ExitReason::Shutdown));
+}
