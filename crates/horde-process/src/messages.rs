@@ -103,7 +103,7 @@ macro_rules! tuple {
             $($M($M, Reply<$M::Reply>)),+
         }
 
-        #[diagnostic::do_not_recommend]
+        // Recommended, unlike the others: else rustc says less of a missing handler.
         impl<P: Process, $($M: Message),+> Messages<P> for ($($M,)+)
         where
             $(P: Serve<$M>),+
