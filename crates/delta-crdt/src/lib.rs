@@ -12,6 +12,7 @@ mod key;
 mod lattice;
 mod message;
 mod output;
+mod storage;
 mod winner;
 #[cfg(feature = "serde")]
 mod wire;
@@ -32,6 +33,11 @@ pub use lattice::{
 };
 pub use message::Message;
 pub use output::{Output, Stats, Warning};
+pub use storage::{Record, RestoreError, Storage};
+#[cfg(feature = "redb")]
+pub use storage::{RedbError, RedbStorage};
+#[cfg(feature = "serde")]
+pub use storage::{append_frame, read_frames};
 pub use winner::{LastWriter, Sibling, Winner};
 #[cfg(feature = "serde")]
 pub use wire::{DecodeError, decode, encode};

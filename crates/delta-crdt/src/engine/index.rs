@@ -70,7 +70,7 @@ impl Index {
     /// The entries above `seq`, in order, stale ones among them.
     pub(crate) fn after(&self, seq: u64) -> impl Iterator<Item = (u64, u32)> + '_ {
         let start = self.sparse.partition_point(|entry| entry.0 <= seq);
-        let skip = usize::try_from((seq + 1).saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let skip = usize::try_from(seq.saturating_add(1).saturating_sub(self.first)).unwrap_or(usize::MAX);
         let from = skip.min(self.tail.len());
         let tail = (self.first + from as u64..).zip(self.tail[from..].iter().copied());
         self.sparse[start..].iter().copied().chain(tail.filter(|entry| entry.1 != HOLE))

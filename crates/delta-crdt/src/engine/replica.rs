@@ -2,6 +2,7 @@
 
 mod check;
 mod collect;
+mod log;
 #[cfg(test)]
 mod model;
 mod neighbours;
@@ -120,7 +121,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             park_due: BTreeMap::new(),
             status_due: None,
             collect_due: None,
-            last_session: crate::key::mix(id.epoch) >> 1,
+            last_session: crate::key::mix(id.epoch) >> 40,
             answers: 0,
             ahead_warned: BTreeMap::new(),
             outputs: VecDeque::new(),

@@ -63,6 +63,15 @@ pub(crate) struct Shard<K, V> {
     tombs: Vec<Tomb>,
     /// Tombstones in the store.
     pub(crate) dead: usize,
+    /// What changed the state since it was last taken, if it is recorded.
+    pub(crate) log: Option<Vec<Entry<K, V>>>,
+}
+
+/// A step of the state, as it is recorded.
+#[derive(Debug)]
+pub(crate) enum Entry<K, V> {
+    Write(Write<K, V>),
+    Join(Joined<K, V>),
 }
 
 /// What became of a pushed write.
@@ -94,6 +103,7 @@ impl<K, V> Shard<K, V> {
             park: Park::default(),
             tombs: Vec::new(),
             dead: 0,
+            log: None,
         }
     }
 
@@ -177,6 +187,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let seq = self.covered(0) + 1;
         self.advance(cx.origins, 0, seq);
         let live = value.is_some();
+        let entry = self.log.is_some().then(|| (key.clone(), value.clone()));
         let sibs = Sibs::One(Sib { origin: 0, seq, stamp, value });
         let mut local = Local { seq, obs: Obs::None, old: None };
         let slot = match found {
@@ -192,6 +203,10 @@ impl<K: Key, V: Clone> Shard<K, V> {
         self.visible = self.visible + usize::from(live) - usize::from(local.old.is_some());
         self.added(cx.origins, slot, (0, seq), live);
         self.append(slot, 0, seq);
+        if let (Some(log), Some((key, value))) = (&mut self.log, entry) {
+            let obs = local.obs.clone();
+            log.push(Entry::Write(Write { origin: 0, seq, stamp, hash, key, value, obs }));
+        }
         local
     }
 
@@ -236,6 +251,9 @@ impl<K: Key, V: Clone> Shard<K, V> {
         write: Write<K, V>,
         changes: &mut Vec<Change<K, V>>,
     ) {
+        if let Some(log) = &mut self.log {
+            log.push(Entry::Write(write.clone()));
+        }
         let Write { origin, seq, stamp, hash, key, value, obs } = write;
         self.advance(cx.origins, origin, seq);
         let sib = Sib { origin, seq, stamp, value };

@@ -1,4 +1,6 @@
 //! The engine from outside, as its users see it.
 
 mod replication;
+mod storage;
 mod support;
+mod wire;

@@ -170,18 +170,10 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     fn finish(&mut self, now: Now, place: (ReplicaId, u16)) {
         let Some(incoming) = self.incoming.remove(&place) else { return };
         let Some(commit) = incoming.commit else { return };
-        let Some(numbers) = self.origins.intern_all(&commit.origins) else {
-            return self.warn(Warning::TooMany { peer: place.0 });
-        };
-        let named = |entries: &[(u32, u64)]| {
-            let pairs = entries.iter().map(|&(at, seq)| Some((*numbers.get(at as usize)?, seq)));
-            pairs.collect::<Option<BTreeMap<u32, u64>>>()
-        };
-        let parts = (self.unpack(now, incoming.fragments), named(&commit.vector), named(&commit.floors));
-        let (Some(entries), Some(vector), Some(floors)) = parts else {
+        let Some(mut session) = self.joined(now, incoming.fragments, &commit) else {
             return self.warn(Warning::Nonsense { peer: place.0 });
         };
-        let session = Joined { entries, vector, floors, whole: commit.whole, asked_at: incoming.asked_at };
+        session.asked_at = incoming.asked_at;
         if self.rules.hold(Rule::OneState) && !session.is_sound() {
             return self.warn(Warning::Nonsense { peer: place.0 });
         }
@@ -247,6 +239,23 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             self.queue(seq, sib.stamp, key, sib.value, obs);
         }
         self.tell_all_by(now.monotonic);
+    }
+
+    /// A session in the engine's terms; `None` if it makes no sense.
+    pub(super) fn joined(
+        &mut self,
+        now: Now,
+        fragments: BTreeMap<u32, Fragment<K, V>>,
+        commit: &Commit,
+    ) -> Option<Joined<K, V>> {
+        let numbers = self.origins.intern_all(&commit.origins)?;
+        let named = |entries: &[(u32, u64)]| {
+            let pairs = entries.iter().map(|&(at, seq)| Some((*numbers.get(at as usize)?, seq)));
+            pairs.collect::<Option<BTreeMap<u32, u64>>>()
+        };
+        let (vector, floors) = (named(&commit.vector)?, named(&commit.floors)?);
+        let entries = self.unpack(now, fragments)?;
+        Some(Joined { entries, vector, floors, whole: commit.whole, asked_at: Vec::new() })
     }
 
     /// Fragments in the engine's terms; `None` if they make no sense.

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::Replica;
 use crate::engine::dictionary::Dictionary;
+use crate::engine::origins::Origins;
 use crate::engine::rules::Rule;
 use crate::engine::session::Outgoing;
 use crate::engine::store::Sib;
@@ -71,7 +72,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     }
 
     /// The vector and floors of a shard as they are now.
-    fn commit(&self, shard: u16) -> Commit {
+    pub(super) fn commit(&self, shard: u16) -> Commit {
         let lanes = &self.shards[usize::from(shard)].lanes;
         let mut names = Dictionary::default();
         let vector = names.entries(&self.origins, lanes.iter().map(|lane| lane.covered));
@@ -106,35 +107,13 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
 
     fn fragment(&self, ask: &PullShard, number: u32, slots: &[u32]) -> Fragment<K, V> {
         let store = &self.shards[usize::from(ask.shard)].store;
-        let mut names = Dictionary::default();
-        let mut bases: Vec<u64> = Vec::new();
-        let mut stamp = u64::MAX;
-        for sib in slots.iter().flat_map(|&slot| store.sibs(slot)) {
-            let place = names.place(&self.origins, sib.origin) as usize;
-            bases.resize(names.ids.len(), u64::MAX);
-            bases[place] = bases[place].min(sib.seq);
-            stamp = stamp.min(sib.stamp.to_bits());
-        }
-        let mut entries = Vec::with_capacity(slots.len());
-        for (key, sibs) in slots.iter().filter_map(|&slot| store.entry(slot)) {
-            let mut parts = Vec::with_capacity(sibs.as_slice().len());
-            for sib in sibs.as_slice() {
-                let origin = names.place(&self.origins, sib.origin);
-                let seq = sib.seq - bases[origin as usize];
-                let stamp = sib.stamp.to_bits().wrapping_sub(stamp).cast_signed();
-                parts.push(Part { origin, seq, stamp, value: sib.value.clone() });
-            }
-            entries.push((key.clone(), parts));
-        }
-        let origins = names.ids.into_iter().zip(bases).collect();
+        let entries = slots.iter().filter_map(|&slot| store.entry(slot));
+        let entries = entries.map(|(key, sibs)| (key, sibs.as_slice())).collect();
         Fragment {
-            shard: ask.shard,
             session: ask.session,
             answer: self.answers,
             number,
-            stamp,
-            origins,
-            entries,
+            ..pack(&self.origins, ask.shard, entries)
         }
     }
 
@@ -179,4 +158,34 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             self.pump(now, place);
         }
     }
+}
+
+/// Keys and siblings in their wire form.
+pub(super) fn pack<K: Clone, V: Clone>(
+    origins: &Origins,
+    shard: u16,
+    keys: Vec<(&K, &[Sib<V>])>,
+) -> Fragment<K, V> {
+    let mut names = Dictionary::default();
+    let mut bases: Vec<u64> = Vec::new();
+    let mut stamp = u64::MAX;
+    for sib in keys.iter().flat_map(|entry| entry.1) {
+        let place = names.place(origins, sib.origin) as usize;
+        bases.resize(names.ids.len(), u64::MAX);
+        bases[place] = bases[place].min(sib.seq);
+        stamp = stamp.min(sib.stamp.to_bits());
+    }
+    let mut entries = Vec::with_capacity(keys.len());
+    for (key, sibs) in keys {
+        let mut parts = Vec::with_capacity(sibs.len());
+        for sib in sibs {
+            let origin = names.place(origins, sib.origin);
+            let seq = sib.seq - bases[origin as usize];
+            let stamp = sib.stamp.to_bits().wrapping_sub(stamp).cast_signed();
+            parts.push(Part { origin, seq, stamp, value: sib.value.clone() });
+        }
+        entries.push((key.clone(), parts));
+    }
+    let origins = names.ids.into_iter().zip(bases).collect();
+    Fragment { shard, session: 0, answer: 0, number: 0, stamp, origins, entries }
 }

@@ -3,13 +3,13 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::{Context, Shard};
+use super::{Context, Entry, Shard};
 use crate::engine::rules::Rule;
 use crate::engine::store::{Sib, Sibs};
 use crate::{Change, Key, Winner};
 
 /// A complete session: the sender's siblings of some keys, and its vector and floors in the same state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Joined<K, V> {
     pub(crate) entries: Vec<(K, Vec<Sib<V>>)>,
     pub(crate) vector: BTreeMap<u32, u64>,
@@ -39,6 +39,9 @@ impl<K: Key, V: Clone> Shard<K, V> {
         mut session: Joined<K, V>,
         changes: &mut Vec<Change<K, V>>,
     ) -> bool {
+        if let Some(log) = &mut self.log {
+            log.push(Entry::Join(session.clone()));
+        }
         let version = self.version;
         let mut fresh = Vec::new();
         let mut seen = session.whole.then(|| Seen::new(self.store.slots()));

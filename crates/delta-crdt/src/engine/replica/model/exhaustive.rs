@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::oracle::{Event, Name, Oracle};
+use super::oracle::{Event, Oracle};
+use super::world::covers;
 use crate::message::Body;
 use crate::{Config, Key, LastWriter, Message, Now, Output, Replica, ReplicaId};
 
@@ -251,11 +252,6 @@ impl Small {
         }
         print.into_bytes()
     }
-}
-
-fn covers(replica: &Replica<u64, u64>, name: &Name) -> bool {
-    let number = replica.origins.number(name.1.origin);
-    number.is_some_and(|number| replica.shards[0].covers((number, name.1.seq)))
 }
 
 fn replay(steps: &[Step]) -> Small {

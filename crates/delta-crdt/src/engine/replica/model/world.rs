@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use super::oracle::{Event, Name, Oracle};
 use crate::engine::rules::Rule;
-use crate::{Change, Config, Key, LastWriter, Message, Now, Output, Replica, ReplicaId, Warning};
+use crate::{Change, Config, Key, LastWriter, Message, Now, Output, Record, Replica, ReplicaId, Warning};
 
 /// Whether restarts happen, and what they keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Storage {
     NoRestarts,
     Forgets,
+    /// A log that lags behind what was pushed.
+    Keeps,
 }
 
 impl Storage {
     pub(super) fn of(seed: u64) -> Self {
-        if seed.is_multiple_of(3) { Self::Forgets } else { Self::NoRestarts }
+        [Self::NoRestarts, Self::Forgets, Self::Keeps][(seed % 3) as usize]
     }
 }
 
@@ -46,6 +48,10 @@ struct Node {
     skew: i64,
     /// What a subscriber has folded from the changes.
     mirror: BTreeMap<u64, u64>,
+    /// What is durable.
+    disk: Vec<Record<u64, u64>>,
+    /// What is recorded and not durable yet.
+    unsaved: Vec<Record<u64, u64>>,
 }
 
 type Flying = (ReplicaId, ReplicaId, Message<u64, u64>);
@@ -63,6 +69,8 @@ pub(super) struct World {
     cut: BTreeSet<(usize, usize)>,
     flying: Vec<Flying>,
     oracle: Oracle,
+    /// Writes that some replica holds durably.
+    durable: BTreeSet<Name>,
     wrong: Option<String>,
 }
 
@@ -95,6 +103,7 @@ impl World {
             cut: BTreeSet::new(),
             flying: Vec::new(),
             oracle: Oracle::default(),
+            durable: BTreeSet::new(),
             wrong: None,
         };
         for i in 0..nodes {
@@ -113,10 +122,18 @@ impl World {
     }
 
     fn start(&mut self, id: ReplicaId) -> Node {
-        let mut replica = Replica::new(id, self.config.clone(), LastWriter);
+        let replica = Replica::new(id, self.config.clone(), LastWriter);
+        self.dress(replica, Vec::new())
+    }
+
+    fn dress(&mut self, mut replica: Replica<u64, u64>, disk: Vec<Record<u64, u64>>) -> Node {
         replica.rules.off = self.broken;
+        if self.storage == Storage::Keeps {
+            replica.record();
+        }
         let skew = if self.random.one_in(3) { self.random.below(7_200_000) as i64 - 3_600_000 } else { 0 };
-        Node { replica, skew, mirror: BTreeMap::new() }
+        let mirror = replica.to_map();
+        Node { replica, skew, mirror, disk, unsaved: Vec::new() }
     }
 
     pub(super) fn writes(&self) -> u64 {
@@ -185,6 +202,7 @@ impl World {
                 21 => self.remember_members(i),
                 22 => self.congest(i),
                 _ if self.random.one_in(3) => self.restart(i),
+                _ if self.storage == Storage::Keeps => self.save(i),
                 _ => {}
             }
             if self.random.one_in(8) {
@@ -303,12 +321,45 @@ impl World {
         self.after(a);
     }
 
+    /// Makes a part of what is recorded durable; sometimes a snapshot in place of all.
+    fn save(&mut self, i: usize) {
+        let (lag, afresh) = (self.random.pick(3), self.random.one_in(4));
+        let node = &mut self.nodes[i];
+        node.unsaved.extend(node.replica.take_log());
+        if afresh {
+            node.disk = node.replica.snapshot();
+            node.unsaved.clear();
+            let covered = self.oracle.events.keys().filter(|name| covers(&node.replica, name));
+            self.durable.extend(covered.copied());
+        } else {
+            let ready = node.unsaved.len().saturating_sub(lag);
+            node.disk.extend(node.unsaved.drain(..ready));
+            if node.unsaved.is_empty() {
+                let covered = self.oracle.events.keys().filter(|name| covers(&node.replica, name));
+                self.durable.extend(covered.copied());
+            }
+        }
+    }
+
     fn restart(&mut self, i: usize) {
         if self.storage == Storage::NoRestarts {
             return;
         }
         let old = self.id(i);
-        let node = self.start(ReplicaId::new(old.node, old.epoch + 1));
+        let id = ReplicaId::new(old.node, old.epoch + 1);
+        let node = if self.storage == Storage::Keeps {
+            let disk = core::mem::take(&mut self.nodes[i].disk);
+            let (now, config) = (self.now(i), self.config.clone());
+            match Replica::restore(now, id, config, LastWriter, disk.iter().cloned()) {
+                Ok(replica) => {
+                    replica.check_invariants();
+                    self.dress(replica, disk)
+                }
+                Err(error) => return self.wrong = Some(error.to_string()),
+            }
+        } else {
+            self.start(id)
+        };
         self.nodes[i] = node;
         for j in (0..self.nodes.len()).filter(|&j| j != i) {
             let now = self.now(j);
@@ -373,10 +424,10 @@ impl World {
             return Err("the vectors did not become equal in 20 s".into());
         }
         let first = &self.nodes[0].replica;
-        let known = |name: &Name| {
-            let number = first.origins.number(name.1.origin);
-            number.is_some_and(|number| first.shards[name.0].covers((number, name.1.seq)))
-        };
+        let known = |name: &Name| covers(first, name);
+        if let Some(lost) = self.durable.iter().find(|name| !known(name)) {
+            return Err(format!("{lost:?} was durable and is lost"));
+        }
         let held = self.oracle.held(known);
         let shown = self.oracle.shown(&held, |key| first.place(key.stable_hash()));
         for node in &self.nodes {
@@ -402,6 +453,11 @@ impl World {
         }
         Ok(())
     }
+}
+
+pub(super) fn covers(replica: &Replica<u64, u64>, name: &Name) -> bool {
+    let number = replica.origins.number(name.1.origin);
+    number.is_some_and(|number| replica.shards[name.0].covers((number, name.1.seq)))
 }
 
 /// Does to a subscriber's copy what a change says.
