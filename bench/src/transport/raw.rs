@@ -35,7 +35,8 @@ impl Pair {
         let server_config = quinn::ServerConfig::with_single_cert(chain, key).expect("a configuration");
         let mut roots = rustls::RootCertStore::empty();
         roots.add(certificate).expect("a root");
-        let client_config = quinn::ClientConfig::with_root_certificates(Arc::new(roots)).expect("a configuration");
+        let client_config =
+            quinn::ClientConfig::with_root_certificates(Arc::new(roots)).expect("a configuration");
         let (server, stop_server) = runtime();
         let (client, stop_client) = runtime();
         let (address, addresses) = mpsc::channel();
@@ -61,7 +62,8 @@ impl Pair {
         client.spawn(async move {
             let mut endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a free port");
             endpoint.set_default_client_config(client_config);
-            let connection = endpoint.connect(address, "raw").expect("an attempt").await.expect("a handshake");
+            let connection =
+                endpoint.connect(address, "raw").expect("an attempt").await.expect("a handshake");
             let _told = done.send(connection);
         });
         let connection = connected.recv().expect("a connection");
@@ -105,7 +107,8 @@ impl Pair {
             }
             let (mut sent, mut got) = (window, 0);
             while got < count * 64 {
-                let chunk = receive.read_chunk(1 << 16, true).await.expect("received").expect("an open stream");
+                let chunk =
+                    receive.read_chunk(1 << 16, true).await.expect("received").expect("an open stream");
                 got += chunk.bytes.len();
                 while sent < count && sent * 64 < got + window * 64 {
                     send.write_all(&[7; 64]).await.expect("sent");

@@ -30,14 +30,14 @@ pub(crate) fn node(name: &str) -> Arc<Quic> {
 
 /// Waits until `condition` holds of `quic`'s peers.
 pub(crate) async fn until(quic: &Quic, what: &str, condition: impl Fn(&Quic) -> bool) {
+    let deadline = SOON;
     let wait = async {
-        // The deadline is SOON.
         while !condition(quic) {
             tokio::time::sleep(Duration::from_millis(2)).await; // tidy: sleep, a status has no event
         }
     };
     assert!(
-        tokio::time::timeout(SOON, wait).await.is_ok(),
+        tokio::time::timeout(deadline, wait).await.is_ok(),
         "{what}: {:?} {:?}",
         quic.peers(),
         quic.dial_status()
