@@ -10,6 +10,7 @@ use horde_transport::{Network, NodeId};
 use tokio::runtime::Handle;
 
 use crate::kind::{AnyKind, KindOf, Kinds};
+use crate::learned::Learned;
 use crate::names::Names;
 use crate::node::Inner;
 use crate::reaper::Reaper;
@@ -70,6 +71,7 @@ impl NodeBuilder {
             kinds: Kinds::new(self.kinds)?,
             table: Table::default(),
             names: Names::default(),
+            learned: Learned::default(),
             peers: Peers::default(),
             services: RwLock::new(HashMap::new()),
             reaper: Reaper::new(self.stuck_after),

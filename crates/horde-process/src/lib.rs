@@ -41,6 +41,8 @@ mod helper;
 #[cfg(feature = "tokio")]
 mod kind;
 #[cfg(feature = "tokio")]
+mod learned;
+#[cfg(feature = "tokio")]
 mod mailbox;
 #[cfg(feature = "tokio")]
 mod messages;

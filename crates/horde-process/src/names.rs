@@ -56,12 +56,13 @@ impl Node {
     #[must_use]
     pub fn resolve(&self, name: &Name) -> Option<Pid> {
         let names = &self.0.names;
-        match name {
-            Name::Pid(pid) => Some(pid.clone()),
+        let shown = match name {
+            Name::Pid(pid) => return Some(pid.clone()),
+            Name::Local(name) => return get(&names.local, name),
             Name::Registry { registry, key } => get(&names.registries, registry)?.resolve(key),
             Name::Child { supervisor, id } => get(&names.supervisors, supervisor)?.resolve(id.as_bytes()),
-            Name::Local(name) => get(&names.local, name),
-        }
+        };
+        shown.or_else(|| self.0.learned.find(name, std::time::Instant::now()))
     }
 
     /// Gives a name of this node to one of its processes, until it ends.

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::cell::lock;
 use crate::kind::Kinds;
+use crate::learned::Learned;
 use crate::names::Names;
 use crate::reaper::Reaper;
 use crate::remote::Peers;
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) kinds: Kinds,
     pub(crate) table: Table,
     pub(crate) names: Names,
+    pub(crate) learned: Learned,
     pub(crate) peers: Peers,
     pub(crate) services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     pub(crate) reaper: Reaper,
