@@ -1,1 +1,1 @@
-//! Examples, one file each.
+//! Examples of Horde, one file each: `cargo run -p horde-examples --example hello`.

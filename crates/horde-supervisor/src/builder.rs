@@ -1,16 +1,11 @@
 //! How a supervisor comes to run on a node.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use horde_cluster::{Cluster, HordeMeta, View};
-use horde_process::{Node, Resolve, Scheme};
-use horde_transport::Topic;
+use horde_process::Node;
 
 use crate::config::{Options, Redistribution};
-use crate::core::Core;
-use crate::frame;
+use crate::hosting::Supervisors;
 use crate::supervisor::Supervisor;
 
 /// Settings of a supervisor that is not started yet.
@@ -34,14 +29,19 @@ pub enum SupervisorError {
     /// The cluster runs a supervisor of this name with other options, which stay.
     #[error("supervisor `{0}` already runs here with other options")]
     OptionsDiffer(String),
+    /// The node hosts as many supervisors as it takes.
+    #[error("this node hosts {0} supervisors already, its limit")]
+    TooMany(usize),
+    /// The node is no member and will not be one.
+    #[error(transparent)]
+    Stopped(#[from] horde_cluster::Stopped),
     /// Something else of this node uses the supervisor's topic.
     #[error(transparent)]
     Topic(#[from] horde_transport::TopicTaken),
 }
 
-/// The supervisors of a node, by name.
-#[derive(Debug, Default)]
-struct Supervisors(Mutex<BTreeMap<String, Arc<Core>>>);
+/// How long a start waits for the members that are up to host the supervisor too.
+const JOIN_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Builder {
     pub(crate) fn new(name: String) -> Self {
@@ -66,113 +66,22 @@ impl Builder {
         self
     }
 
-    /// Starts it on this node, or finds it there already, and returns once it has caught up with the other members.
+    /// Starts it on this node, or finds it there already. Returns once it has caught up with the other members, and those
+    /// that are up host it too, for which it waits up to a second.
     ///
     /// # Errors
     /// [`SupervisorError`]; nothing runs then.
     pub async fn start(self, node: &Node) -> Result<Supervisor, SupervisorError> {
-        let core = open(node, &self.name, &self.options)?;
+        let supervisors = Supervisors::of(node)?;
+        supervisors.cluster.ready().await?;
+        let core = supervisors.open(&self.name, &self.options)?;
         if core.options != self.options {
             return Err(SupervisorError::OptionsDiffer(self.name));
         }
         let mut ready = core.ready.subscribe();
         // The sender lives in `core`, which we hold.
         drop(ready.wait_for(|ready| *ready).await);
+        core.joined(JOIN_PATIENCE).await;
         Ok(Supervisor { core })
     }
-}
-
-/// Hosts on `node` every supervisor that another member of its cluster announces, from now on.
-///
-/// # Errors
-/// [`SupervisorError::NoCluster`] when the node has none.
-pub fn host(node: &Node) -> Result<Hosting, SupervisorError> {
-    let cluster = cluster_of(node)?;
-    let hosted = node.clone();
-    let watch = cluster.watch(move |_, view| host_announced(&hosted, view));
-    host_announced(node, &cluster.view());
-    Ok(Hosting { _watch: watch })
-}
-
-/// Keeps a node hosting what others announce; dropped, it hosts nothing new.
-#[derive(Debug)]
-#[must_use = "dropping it ends the hosting"]
-pub struct Hosting {
-    _watch: horde_cluster::Watch,
-}
-
-const PREFIX: &str = "supervisor/";
-
-fn host_announced(node: &Node, view: &View) {
-    for member in view.alive().filter(|member| member.id != *node.id()) {
-        for (horde, meta) in &member.meta.hordes {
-            let Some(name) = horde.strip_prefix(PREFIX) else { continue };
-            if find(node, name).is_some() {
-                continue;
-            }
-            let opened = frame::decode::<Options>(&meta.config)
-                .map_err(|error| error.to_string())
-                .and_then(|options| open(node, name, &options).map_err(|error| error.to_string()));
-            if let Err(error) = opened {
-                tracing::warn!(node = %node.id(), supervisor = name, peer = %member.id, %error, "not hosted here");
-            }
-        }
-    }
-}
-
-fn cluster_of(node: &Node) -> Result<Cluster, SupervisorError> {
-    let cluster = node.get::<Cluster>().ok_or_else(|| SupervisorError::NoCluster(node.id().to_string()))?;
-    Ok((*cluster).clone())
-}
-
-fn table(node: &Node) -> Arc<Supervisors> {
-    node.insert(Supervisors::default());
-    node.get::<Supervisors>().unwrap_or_default()
-}
-
-fn find(node: &Node, name: &str) -> Option<Arc<Core>> {
-    table(node).0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-}
-
-/// All supervisors that this node hosts.
-#[must_use]
-pub fn hosted(node: &Node) -> Vec<Supervisor> {
-    let table = table(node);
-    let cores = table.0.lock().unwrap_or_else(PoisonError::into_inner);
-    cores.values().map(|core| Supervisor { core: core.clone() }).collect()
-}
-
-/// The supervisor of this name on this node, made if need be.
-fn open(node: &Node, name: &str, options: &Options) -> Result<Arc<Core>, SupervisorError> {
-    let topic = match name.len() {
-        1..=100 => Topic::new(format!("{PREFIX}{name}")).map_err(|_| SupervisorError::Name(name.len()))?,
-        length => return Err(SupervisorError::Name(length)),
-    };
-    let cluster = cluster_of(node)?;
-    let table = table(node);
-    let core = {
-        let mut cores = table.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(core) = cores.get(name) {
-            return Ok(core.clone());
-        }
-        let core = Core::new(name, options.clone(), node.clone(), cluster.clone(), topic);
-        cores.insert(name.to_owned(), core.clone());
-        core
-    };
-    let horde = core.horde.clone();
-    let config = frame::encode(options).to_vec();
-    cluster.update_meta(|meta| {
-        meta.hordes.insert(horde, HordeMeta { ready: false, config });
-    });
-    if let Err(error) = core.connect() {
-        table.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-        cluster.update_meta(|meta| {
-            meta.hordes.remove(&core.horde);
-        });
-        return Err(error.into());
-    }
-    let resolver: Arc<dyn Resolve> = core.clone();
-    node.resolver(Scheme::Child(core.name.clone()), Arc::downgrade(&resolver));
-    cluster.control().handle().spawn(core.clone().drive());
-    Ok(core)
 }

@@ -101,6 +101,27 @@ impl Core {
         self.wake.notify_one();
     }
 
+    /// Waits until every member that is up hosts this supervisor and is ready, or the time is over.
+    pub(crate) async fn joined(&self, patience: Duration) {
+        let changed = Arc::new(Notify::new());
+        let notify = changed.clone();
+        let _watch = self.cluster.watch(move |_, _| notify.notify_one());
+        let all = async {
+            loop {
+                let view = self.cluster.view();
+                let ready = |meta: &horde_cluster::Meta| {
+                    meta.hordes.get(&self.horde).is_some_and(|horde| horde.ready)
+                };
+                if view.alive().filter(|m| m.status == MemberStatus::Up).all(|member| ready(&member.meta)) {
+                    return;
+                }
+                changed.notified().await;
+            }
+        };
+        // A member that takes longer joins later.
+        drop(tokio::time::timeout(patience, all).await);
+    }
+
     fn members(&self, view: &View) {
         let hosts = view.members.iter().filter_map(|(id, member)| {
             let horde = member.meta.hordes.get(&self.horde)?;
@@ -114,6 +135,17 @@ impl Core {
         });
         let hosts: BTreeMap<_, _> = hosts.collect();
         self.feed(|machine, now| machine.set_members(now, hosts));
+    }
+
+    /// The process of a child, while one runs on a member that is not down.
+    pub(crate) fn pid_of(&self, id: &ChildId) -> Option<Pid> {
+        let view = self.view.pin();
+        let pid = view.get(id)?.pid()?;
+        (!self.cluster.view().is_down(pid.node())).then(|| pid.clone())
+    }
+
+    pub(crate) fn resolver(&self) -> Arc<dyn Resolve> {
+        Arc::new(ById(self.this.clone()))
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -342,10 +374,13 @@ impl Watcher for Core {
     }
 }
 
-impl Resolve for Core {
+/// Finds children by id, for as long as their supervisor runs here.
+struct ById(Weak<Core>);
+
+impl Resolve for ById {
     fn resolve(&self, key: &[u8]) -> Option<Pid> {
         let id = ChildId::from(std::str::from_utf8(key).ok()?);
-        self.view.pin().get(&id).and_then(|record| record.pid().cloned())
+        self.0.upgrade()?.pid_of(&id)
     }
 
     fn register(

@@ -99,13 +99,13 @@ pub enum FrameError {
     Malformed(String),
 }
 
-pub fn encode<T: Serialize>(value: &T) -> Bytes {
+pub(crate) fn encode<T: Serialize>(value: &T) -> Bytes {
     let buffer = vec![VERSION];
     // Serialising these types to memory cannot fail: they hold no maps of unknown length and no foreign serialisers.
     postcard::to_extend(value, buffer).map(Bytes::from).expect("frames serialise to memory")
 }
 
-pub fn decode<'a, T: Deserialize<'a>>(frame: &'a [u8]) -> Result<T, FrameError> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(frame: &'a [u8]) -> Result<T, FrameError> {
     match frame.split_first() {
         Some((&VERSION, body)) => match postcard::take_from_bytes(body) {
             Ok((value, [])) => Ok(value),

@@ -9,6 +9,8 @@ mod config;
 mod core;
 mod error;
 mod frame;
+#[cfg(feature = "tokio")]
+mod hosting;
 pub mod machine;
 mod record;
 mod spec;
@@ -16,12 +18,14 @@ mod spec;
 mod supervisor;
 
 #[cfg(feature = "tokio")]
-pub use builder::{Builder, Hosting, SupervisorError, host, hosted};
+pub use builder::{Builder, SupervisorError};
 #[cfg(feature = "tokio")]
 pub use child_spec::ChildSpec;
 pub use config::{Options, Redistribution};
 pub use error::{StartError, TerminateError};
 pub use frame::{FrameError, Launch, LaunchKind, Request, Response, Wish};
+#[cfg(feature = "tokio")]
+pub use hosting::{MAX_SUPERVISORS, host, hosted};
 pub use record::{ByClaim, ChildId, ChildState, End, Record, RequestId, Wanted};
 pub use spec::{Restart, Spec};
 #[cfg(feature = "tokio")]

@@ -43,11 +43,19 @@ impl Supervisor {
     pub async fn start_child<P: Process>(&self, spec: ChildSpec<P>) -> Result<Ref<P>, StartError> {
         let (id, timeout) = (spec.id.clone(), spec.timeout);
         let spec = Arc::new(spec.wire()?);
-        let answer = self.core.ask(|machine, now| {
-            let id = id.unwrap_or_else(|| machine.fresh_id());
-            machine.start(now, id, spec, timeout)
-        });
-        Ok(Ref::new(&self.core.node, started(answer.await)?))
+        let id = id.unwrap_or_else(|| self.core.feed(|machine, _| machine.fresh_id()));
+        let answer = self.core.ask(|machine, now| machine.start(now, id.clone(), spec.clone(), timeout));
+        let pid = started(answer.await)?;
+        // Who started it finds it by name at once, on whichever node it runs.
+        if pid.node() != self.core.node.id() {
+            self.core
+                .node
+                .learn(Name::Child { supervisor: self.core.name.clone(), id: id.shared() }, pid.clone());
+            if let Some((name, _)) = &spec.name {
+                self.core.node.learn(name.clone(), pid.clone());
+            }
+        }
+        Ok(Ref::new(&self.core.node, pid))
     }
 
     /// The running child of this id, or a new one: one per side while views agree.
@@ -93,7 +101,7 @@ impl Supervisor {
     /// The process of a child, while one runs on a member that is not down.
     #[must_use]
     pub fn whereis(&self, id: impl AsRef<str>) -> Option<Pid> {
-        self.core.view.pin().get(&ChildId::from(id)).and_then(|record| record.pid().cloned())
+        self.core.pid_of(&ChildId::from(id))
     }
 
     /// All children that shall run: running, starting, moving, failed and unplaceable ones.
