@@ -2,7 +2,8 @@
 
 use std::hint::black_box;
 use std::path::PathBuf;
-use std::time::Instant;
+
+use cpu_time::ThreadTime;
 
 /// What the command line asked for.
 #[derive(Debug, Clone, Default)]
@@ -143,10 +144,10 @@ pub fn rounds(runs: usize, contestants: &mut [Timed<'_>]) -> Vec<Vec<f64>> {
     all
 }
 
-/// Nanoseconds per item of `work` over `items`, repeated until `least` items were done.
+/// Nanoseconds of this thread's processor time per item of `work` over `items`, repeated until `least` items were done.
 pub fn ns_per_item<T, R>(items: &[T], least: usize, mut work: impl FnMut(&T) -> R) -> f64 {
     let repeats = least.div_ceil(items.len()).max(1);
-    let start = Instant::now();
+    let start = ThreadTime::now();
     for _ in 0..repeats {
         for item in items {
             black_box(work(black_box(item)));
@@ -155,9 +156,9 @@ pub fn ns_per_item<T, R>(items: &[T], least: usize, mut work: impl FnMut(&T) -> 
     start.elapsed().as_nanos() as f64 / (repeats * items.len()) as f64
 }
 
-/// Milliseconds that `work` takes, without dropping its result.
+/// Milliseconds of this thread's processor time that `work` takes, without dropping its result.
 pub fn ms<R>(work: impl FnOnce() -> R) -> f64 {
-    let start = Instant::now();
+    let start = ThreadTime::now();
     let result = black_box(work());
     let taken = start.elapsed().as_secs_f64() * 1e3;
     drop(result);

@@ -2,7 +2,7 @@
 //!
 //! `owner_*` start from a `KeyHash`, and the peers from the same number as a `u64`; `owner_*_text` start from a
 //! 16-byte text on both sides. Points per member are 128 everywhere. Slots are what `recommended` says at that
-//! size, or 4,096; 512 per member under a bound.
+//! size, or 4,096; 512 per member under a bound. Times are processor time of the one thread that works.
 
 mod peers;
 mod spread;

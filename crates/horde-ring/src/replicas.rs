@@ -1,6 +1,6 @@
 //! The answer to "which k members hold this key".
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 use core::fmt;
 
 /// Held without allocation.
@@ -9,40 +9,32 @@ const INLINE: usize = 4;
 /// The members that hold a key, the owner first. Up to four are held without allocation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Replicas<'a, Id> {
-    len: usize,
     inline: [Option<&'a Id>; INLINE],
-    more: Vec<&'a Id>,
+    /// Empty unless all of `inline` is taken.
+    more: Box<[&'a Id]>,
 }
 
 impl<'a, Id> Replicas<'a, Id> {
-    /// No members.
-    #[must_use]
-    #[inline]
-    pub const fn new() -> Self {
-        Self { len: 0, inline: [None; INLINE], more: Vec::new() }
-    }
-
-    /// Adds a member at the end.
-    #[inline]
-    pub fn push(&mut self, id: &'a Id) {
-        match self.inline.get_mut(self.len) {
-            Some(place) => *place = Some(id),
-            None => self.more.push(id),
-        }
-        self.len += 1;
+    /// The first `k` of up to three members, which come before the places without one.
+    #[inline(always)]
+    pub(crate) fn few(three: [Option<&'a Id>; 3], k: usize) -> Self {
+        let [first, second, third] = three;
+        let inline = [first.filter(|_| k > 0), second.filter(|_| k > 1), third.filter(|_| k > 2), None];
+        Self { inline, more: Box::default() }
     }
 
     /// How many members there are.
     #[must_use]
     #[inline]
     pub fn len(&self) -> usize {
-        self.len
+        self.inline.iter().flatten().count() + self.more.len()
     }
 
     /// Whether there is no member.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.inline[0].is_none()
     }
 
     /// The member at `index`; 0 is the owner.
@@ -73,8 +65,9 @@ impl<Id> Replicas<'_, Id> {
 }
 
 impl<Id> Default for Replicas<'_, Id> {
+    /// No members.
     fn default() -> Self {
-        Self::new()
+        Self { inline: [None; INLINE], more: Box::default() }
     }
 }
 
@@ -86,9 +79,11 @@ impl<Id: fmt::Debug> fmt::Debug for Replicas<'_, Id> {
 
 impl<'a, Id> FromIterator<&'a Id> for Replicas<'a, Id> {
     fn from_iter<I: IntoIterator<Item = &'a Id>>(ids: I) -> Self {
-        let mut replicas = Self::new();
-        ids.into_iter().for_each(|id| replicas.push(id));
-        replicas
+        let mut ids = ids.into_iter();
+        let inline = [ids.next(), ids.next(), ids.next(), ids.next()];
+        // An iterator that has ended need not stay at its end.
+        let more = if inline[INLINE - 1].is_some() { ids.collect() } else { Box::default() };
+        Self { inline, more }
     }
 }
 
@@ -100,12 +95,14 @@ impl<'a, Id> IntoIterator for Replicas<'a, Id> {
     >;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.inline.into_iter().flatten().chain(self.more)
+        self.inline.into_iter().flatten().chain(self.more.into_vec())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]

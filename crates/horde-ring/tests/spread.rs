@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use horde_ring::{
-    BoundedSlots, Diff, Member, Members, Placement, Rendezvous, Ring, SlotTable, Slots, shares,
+    BoundedSlots, Diff, KeyHash, Member, Members, Placement, Rendezvous, Ring, SlotTable, Slots, shares,
 };
-use placements::keys;
+
+fn keys(count: u64) -> impl Iterator<Item = KeyHash> {
+    (0..count).map(|n| KeyHash::of(format!("key-{n}")))
+}
 
 /// The busiest member over its fair share, exactly.
 fn worst(placement: &dyn Placement<u16>) -> f64 {

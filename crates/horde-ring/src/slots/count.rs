@@ -14,7 +14,7 @@ pub struct Slots {
 impl Slots {
     /// The fewest slots.
     pub const MIN: u32 = 1 << 4;
-    /// The most slots: 2^24 of them take 96 MiB in a table.
+    /// The most slots: 2^24 of them take 128 MiB in a table.
     pub const MAX: u32 = 1 << 24;
 
     /// Exactly `count` slots.

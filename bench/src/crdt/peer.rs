@@ -1,0 +1,53 @@
+//! The peer: `crdts::Map` of `MVReg`.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use crdts::{CmRDT, CvRDT, MVReg, Map};
+
+use super::{Numbered, Places, Value};
+
+/// The peer's map.
+pub type Peer<K> = Map<K, MVReg<Value, u64>, u64>;
+
+/// Keys `0..keys`.
+pub fn filled<K: Numbered>(keys: u64) -> Peer<K> {
+    let mut map = Peer::new();
+    for i in 0..keys {
+        write(&mut map, K::number(i), [i as u8; 32]);
+    }
+    map
+}
+
+fn write<K: Numbered>(map: &mut Peer<K>, key: K, value: Value) {
+    let context = map.get(&key).derive_add_ctx(1);
+    let op = map.update(key, context, |register, context| register.write(value, context));
+    map.apply(op);
+}
+
+/// Nanoseconds per overwrite of a random key.
+pub fn put<K: Numbered>(map: &mut Peer<K>, keys: u64) -> f64 {
+    let mut places = Places::new();
+    let keys: Vec<K> = (0..20_000).map(|_| K::number(places.below(keys))).collect();
+    let count = keys.len() as f64;
+    let start = Instant::now();
+    for key in keys {
+        write(map, key, [7; 32]);
+    }
+    start.elapsed().as_nanos() as f64 / count
+}
+
+/// The values of a key.
+pub fn get<K: Numbered>(map: &Peer<K>, key: &K) -> usize {
+    map.get(key).val.map_or(0, |register| register.read().val.len())
+}
+
+/// Milliseconds to merge a full state into an empty one; it has no wire form of its own here.
+pub fn merge<K: Numbered>(full: &Peer<K>) -> f64 {
+    let copy = full.clone();
+    let mut map = Peer::new();
+    let start = Instant::now();
+    map.merge(copy);
+    black_box(&map);
+    start.elapsed().as_secs_f64() * 1e3
+}
