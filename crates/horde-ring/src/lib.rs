@@ -1,12 +1,27 @@
 //! Who owns a key, and may this side act: placement strategies and quorum policies.
 //!
-//! Pure values: no clock, no socket, no randomness, no allocation on the paths that answer `owner`.
+//! Pure values, `no_std` with `alloc`: no clock, no socket, no randomness. Two seams:
+//!
+//! - [`Placement`]: a function of the *set* of [`Members`] and a [`KeyHash`]. [`Rendezvous`] is the default,
+//!   [`SlotTable`] for many members, [`BoundedSlots`] for evenness, [`Ring`] for who comes from libring.
+//!   [`LivePlacement`] looks at load ([`BoundedLoad`], [`LeastLoaded`], [`Random`]) and is asked by one node only:
+//!   [`Placer`] says which. [`Diff`] says exactly what moves.
+//! - [`Quorum`]: a decision over the [`Agreed`] configuration, acknowledgements, reachability and the time since the
+//!   view is stable. [`Heartbeats`] is a node's own lease, [`Accusation`] the end of another's, [`FencingToken`] what
+//!   outside resources check.
+//!
+//! The README has an example of each alone.
 
 #![no_std]
 
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
+
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;
 
 mod candidate;
 mod diff;
