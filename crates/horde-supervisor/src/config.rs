@@ -26,6 +26,8 @@ pub struct Options {
     pub backoff: Duration,
     /// A node that dies within this time of starting a child counts as a restart of that child. Default 30 s.
     pub settle: Duration,
+    /// Whether children run elsewhere when their node dies. Default yes; without it they wait for it to come back.
+    pub takeover: bool,
     /// What joins do to running children. Default passive.
     pub redistribution: Redistribution,
     /// How many children a node moves away at once when it redistributes. Default 32, sane 1 to 1,000; the others wait.
@@ -51,6 +53,7 @@ impl Default for Options {
             max_seconds: Duration::from_secs(5),
             backoff: Duration::from_millis(50),
             settle: Duration::from_secs(30),
+            takeover: true,
             redistribution: Redistribution::Passive,
             max_moves: 32,
             max_starting: 512,

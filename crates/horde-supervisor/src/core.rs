@@ -123,15 +123,16 @@ impl Core {
     }
 
     fn members(&self, view: &View) {
-        let hosts = view.members.iter().filter_map(|(id, member)| {
-            let horde = member.meta.hordes.get(&self.horde)?;
+        let hosts = view.members.iter().map(|(id, member)| {
+            let horde = member.meta.hordes.get(&self.horde);
             let presence = match member.status {
                 MemberStatus::Down | MemberStatus::Left => Presence::Gone,
                 MemberStatus::Leaving => Presence::Leaving,
                 _ => Presence::Alive,
             };
             let kinds = member.meta.kinds.clone();
-            Some((id.clone(), Host { presence, ready: horde.ready, kinds, weight: member.meta.weight }))
+            let (hosting, ready) = (horde.is_some(), horde.is_some_and(|horde| horde.ready));
+            (id.clone(), Host { presence, hosting, ready, kinds, weight: member.meta.weight })
         });
         let hosts: BTreeMap<_, _> = hosts.collect();
         self.feed(|machine, now| machine.set_members(now, hosts));

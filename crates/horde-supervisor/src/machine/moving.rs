@@ -28,12 +28,14 @@ impl Children {
         }
     }
 
-    /// Whether a draining member has a child left that another one could take.
-    #[must_use]
-    pub fn can_drain(&self) -> bool {
-        let mut tried = BTreeSet::new();
-        tried.insert(self.me.clone());
-        self.runs.values().any(|run| self.roster.host_for(&run.wish.id, &run.wish.spec, &tried).is_some())
+    /// Offers again what nobody would have before.
+    pub(super) fn offer_again(&mut self, now: Now) {
+        let waiting =
+            self.runs.iter().filter(|(_, run)| matches!(run.phase, Phase::HandingOver { asked: false, .. }));
+        let tokens: Vec<u64> = waiting.map(|(token, _)| *token).collect();
+        for token in tokens {
+            self.offer(now, token);
+        }
     }
 
     /// Moves children that placement now gives to others, a few at a time, if that is wanted.
@@ -82,13 +84,13 @@ impl Children {
     pub(super) fn hand_over(&mut self, now: Now, token: u64, state: Option<State>) {
         let Some(run) = self.runs.get_mut(&token) else { return };
         run.pid = None;
-        run.phase = Phase::HandingOver { state, tried: BTreeSet::new() };
+        run.phase = Phase::HandingOver { state, tried: BTreeSet::new(), asked: false };
         self.offer(now, token);
     }
 
     fn offer(&mut self, now: Now, token: u64) {
         let Some(run) = self.runs.get_mut(&token) else { return };
-        let Phase::HandingOver { state, tried } = &mut run.phase else { return };
+        let Phase::HandingOver { state, tried, asked } = &mut run.phase else { return };
         if self.draining {
             tried.insert(self.me.clone());
         }
@@ -98,9 +100,12 @@ impl Children {
         let generation = run.rank.generation + 1;
         match host {
             Some(host) if host != self.me => {
+                *asked = true;
                 let launch = Launch { wish, life, generation, strikes, state, kind: LaunchKind::Move };
                 self.ask(host.clone(), Request::Launch(launch), Purpose::HandOver { token, to: host });
             }
+            // Somebody may be ready a little later: offered again when the members change, and on each tick.
+            None if self.draining && self.roster.could_run_elsewhere(&wish.spec) => tried.clear(),
             // Nobody will have it: the record stays, and whoever can takes it over once this node has left.
             None if self.draining => self.gone(now, token, ExitReason::Redistribution),
             // Here again, with its state.
@@ -123,7 +128,8 @@ impl Children {
         outcome: Result<Response, RequestError>,
     ) {
         let Some(run) = self.runs.get_mut(&token) else { return };
-        let Phase::HandingOver { tried, .. } = &mut run.phase else { return };
+        let Phase::HandingOver { tried, asked, .. } = &mut run.phase else { return };
+        *asked = false;
         match outcome {
             Ok(Response::Started(Ok(_) | Err(StartError::AlreadyStarted(_)))) => {
                 let id = run.wish.id.clone();

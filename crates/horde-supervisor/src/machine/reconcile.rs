@@ -131,6 +131,7 @@ impl Children {
         }
         self.heal_strangers(now);
         self.heal(now);
+        self.offer_again(now);
         self.restart_untracked(now);
         let running: Vec<ChildId> = self.run_of.keys().cloned().collect();
         for id in running {

@@ -21,11 +21,13 @@ pub enum Presence {
     Gone,
 }
 
-/// A member that hosts this supervisor.
+/// A member, as far as this supervisor is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     /// Whether it is here.
     pub presence: Presence,
+    /// Whether it hosts this supervisor. Until it does, it is only somebody who may yet take children that leave a node.
+    pub hosting: bool,
     /// Whether its replica has caught up; before it, it neither coordinates nor runs.
     pub ready: bool,
     /// The process kinds it runs, with the first and last version of their arguments.
@@ -35,6 +37,11 @@ pub struct Host {
 }
 
 impl Host {
+    /// It takes part: messages to it arrive.
+    fn is_here(&self) -> bool {
+        self.hosting && self.presence != Presence::Gone
+    }
+
     fn runs(&self, spec: &Spec) -> bool {
         self.kinds.get(&spec.kind).is_some_and(|(first, last)| (*first..=*last).contains(&spec.version))
     }
@@ -86,7 +93,7 @@ impl Roster {
             disconnected: before.difference(&after).cloned().collect(),
             placement_changed: false,
         };
-        for id in hosts.keys() {
+        for (id, _) in hosts.iter().filter(|(_, host)| host.hosting) {
             self.replicas.insert(replica_id(id), id.clone());
         }
         self.replicas.retain(|_, id| hosts.contains_key(id));
@@ -97,7 +104,10 @@ impl Roster {
             self.departed.pop_first();
         }
         self.hosts = hosts;
-        let eligible = self.hosts.iter().filter(|(_, host)| host.ready && host.presence == Presence::Alive);
+        let eligible = self
+            .hosts
+            .iter()
+            .filter(|(_, host)| host.hosting && host.ready && host.presence == Presence::Alive);
         let members: Members<NodeId> = eligible
             .map(|(id, host)| Member::hashed(id.clone(), KeyHash::of(id.name().as_str())).weight(host.weight))
             .collect();
@@ -115,7 +125,7 @@ impl Roster {
     }
 
     pub(super) fn is_here(&self, node: &NodeId) -> bool {
-        self.hosts.get(node).is_some_and(|host| host.presence != Presence::Gone)
+        self.hosts.get(node).is_some_and(Host::is_here)
     }
 
     /// Whether what `node` ran runs no more as far as the members agree: it is down, has left, or lives again as a later
@@ -152,9 +162,17 @@ impl Roster {
         })
     }
 
+    /// Whether another member is here that could run `spec`, be it ready or not.
+    pub(super) fn could_run_elsewhere(&self, spec: &Spec) -> bool {
+        let mut others =
+            self.hosts.iter().filter(|(id, host)| **id != self.me && host.presence == Presence::Alive);
+        others.any(|(_, host)| host.runs(spec))
+    }
+
     /// Whether `me` is the lowest of the members that wait for somebody to be ready while nobody is.
     pub(super) fn is_first_of_unready(&self) -> bool {
-        let mut alive = self.hosts.iter().filter(|(_, host)| host.presence == Presence::Alive);
+        let mut alive =
+            self.hosts.iter().filter(|(_, host)| host.hosting && host.presence == Presence::Alive);
         let nobody_ready = alive.clone().all(|(id, host)| *id == self.me || !host.ready);
         nobody_ready && alive.next().is_none_or(|(id, _)| *id == self.me)
     }

@@ -37,10 +37,11 @@ pub(super) enum Phase {
     Stopping(Why),
     /// It ended and waits for its restart.
     Backoff,
-    /// It has ended here and is handed to another member.
+    /// It has ended here and is handed to another member: who was offered it in vain, and whether one is asked now.
     HandingOver {
         state: Option<State>,
         tried: BTreeSet<NodeId>,
+        asked: bool,
     },
 }
 

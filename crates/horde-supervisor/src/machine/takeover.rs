@@ -37,6 +37,7 @@ impl Children {
         }
         if diff.placement_changed && self.ready {
             self.heal(now);
+            self.offer_again(now);
             self.redistribute(now);
         }
     }
@@ -101,7 +102,7 @@ impl Children {
         let Some(record) = self.replica.get(id).cloned() else { return };
         let ours = self.ready && !self.draining && self.roster.coordinates(id);
         let busy = self.taking.contains(id) || self.queued.contains_key(id) || self.run_of.contains_key(id);
-        if !ours || busy || !record.is_wanted() || !self.is_lost(&record.owner) {
+        if !ours || busy || !self.options.takeover || !record.is_wanted() || !self.is_lost(&record.owner) {
             return;
         }
         if record.spec.restart == crate::spec::Restart::Temporary {

@@ -76,7 +76,10 @@ impl World {
             let here = other.index == node || self.reach(node, other.index);
             let kinds = [("sim".to_owned(), (1, 1))].into();
             let presence = if here { Presence::Alive } else { Presence::Gone };
-            hosts.insert(other.id.clone(), Host { presence, ready: other.ready, kinds, weight: 1 });
+            hosts.insert(
+                other.id.clone(),
+                Host { presence, hosting: true, ready: other.ready, kinds, weight: 1 },
+            );
         }
         self.nodes[node].machine.set_members(now, hosts);
         self.settle(node);
