@@ -1,6 +1,6 @@
 //! The engine layer: a replicated map and its sync machine, without input or output of its own.
 
-pub(crate) mod obs;
+pub(crate) mod few;
 
 mod dictionary;
 mod index;
@@ -12,6 +12,7 @@ mod rules;
 mod session;
 mod shard;
 mod store;
+mod table;
 
 pub use replica::Replica;
 #[cfg(any(test, feature = "rule-switches"))]

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::ReplicaId;
-use crate::engine::obs::Obs;
+use crate::engine::few::{Few, Obs};
 
 /// A message from one replica to another; opaque to who carries it.
 ///
@@ -162,7 +162,7 @@ pub(crate) struct Fragment<K, V> {
     pub(crate) stamp: u64,
     /// Origins, and the number that theirs count from.
     pub(crate) origins: Vec<(ReplicaId, u64)>,
-    pub(crate) entries: Vec<(K, Vec<Part<V>>)>,
+    pub(crate) entries: Vec<(K, Few<Part<V>>)>,
 }
 
 /// A sibling in a fragment.

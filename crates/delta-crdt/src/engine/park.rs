@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use super::obs::Obs;
+use super::few::Obs;
 use crate::Stamp;
 
 /// A write from elsewhere, its origins by number.

@@ -11,8 +11,8 @@ mod join;
 
 use alloc::vec::Vec;
 
+use super::few::{Few, Obs};
 use super::index::Index;
-use super::obs::Obs;
 use super::origins::{Origins, dot_hash, vector_hash};
 use super::park::{Park, Write};
 use super::rules::{Rule, Rules};
@@ -180,7 +180,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
     pub(crate) fn local<W: Winner<V>>(
         &mut self,
         cx: &Context<'_, W>,
-        (hash, key, found): (u64, K, Option<u32>),
+        (hash, key, found): (u64, &K, Option<u32>),
         stamp: Stamp,
         value: Option<V>,
     ) -> Local<V> {
@@ -191,7 +191,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let sibs = Sibs::One(Sib { origin: 0, seq, stamp, value });
         let mut local = Local { seq, obs: Obs::None, old: None };
         let slot = match found {
-            None => self.store.insert(hash, key, sibs),
+            None => self.store.insert(hash, key.clone(), sibs),
             Some(slot) => {
                 if let Some(old) = self.store.replace(slot, sibs) {
                     local.obs = self.retire(cx, &old);
@@ -260,11 +260,32 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let slot = match self.store.find(hash, &key) {
             None => self.insert(cx, hash, key, Sibs::One(sib), changes),
             Some(slot) => {
-                self.rewrite(cx, slot, |old| obs.contains(old.dot()), Vec::from([sib]), changes);
+                match self.store.sibs(slot) {
+                    [old] if obs.contains(&old.dot()) => self.swap(cx, slot, sib, changes),
+                    _ => self.rewrite(cx, slot, |old| obs.contains(&old.dot()), Vec::from([sib]), changes),
+                }
                 slot
             }
         };
         self.append(slot, origin, seq);
+    }
+
+    /// Puts one sibling in the place of the only one.
+    fn swap<W: Winner<V>>(
+        &mut self,
+        cx: &Context<'_, W>,
+        slot: u32,
+        sib: Sib<V>,
+        changes: &mut Vec<Change<K, V>>,
+    ) {
+        let (dot, new) = (sib.dot(), sib.value.clone());
+        let live = new.is_some();
+        let Some(Sibs::One(old)) = self.store.replace(slot, Sibs::One(sib)) else { return };
+        self.dropped(cx.origins, old.dot(), old.value.is_some());
+        self.added(cx.origins, slot, dot, live);
+        if let Some(key) = self.store.entry(slot).map(|entry| entry.0.clone()) {
+            self.show(key, old.value, new, changes);
+        }
     }
 
     /// Adds a key with its siblings.
@@ -280,10 +301,9 @@ impl<K: Key, V: Clone> Shard<K, V> {
             self.visible += 1;
             changes.push(Change::Put { key: key.clone(), old: None, new: new.clone() });
         }
+        let facts: Few<_> = sibs.as_slice().iter().map(|sib| (sib.dot(), sib.value.is_some())).collect();
         let slot = self.store.insert(hash, key, sibs);
-        let Self { store, .. } = self;
-        let facts: Vec<_> = store.sibs(slot).iter().map(|sib| (sib.dot(), sib.value.is_some())).collect();
-        for (dot, live) in facts {
+        for &(dot, live) in facts.as_slice() {
             self.added(cx.origins, slot, dot, live);
         }
         slot

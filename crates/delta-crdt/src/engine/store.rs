@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 use core::mem;
 
-use hashbrown::HashTable;
-
+use super::few::Few;
+use super::table::Table;
 use crate::{Key, Stamp};
 
 const NONE: u32 = u32::MAX;
@@ -48,6 +48,13 @@ impl<V> Sibs<V> {
         }
     }
 
+    pub(crate) fn from_few(sibs: Few<Sib<V>>) -> Option<Self> {
+        match sibs {
+            Few::One(sib) => Some(Self::One(sib)),
+            sibs => Self::from_vec(sibs.into_vec()),
+        }
+    }
+
     pub(crate) fn into_vec(self) -> Vec<Sib<V>> {
         match self {
             Self::One(sib) => Vec::from([sib]),
@@ -66,12 +73,12 @@ enum Slot<K, V> {
 pub(crate) struct Store<K, V> {
     slots: Vec<Slot<K, V>>,
     free: u32,
-    table: HashTable<u32>,
+    table: Table,
 }
 
 impl<K, V> Default for Store<K, V> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: NONE, table: HashTable::new() }
+        Self { slots: Vec::new(), free: NONE, table: Table::default() }
     }
 }
 
@@ -83,7 +90,7 @@ impl<K: Key, V> Store<K, V> {
     }
 
     pub(crate) fn find(&self, hash: u64, key: &K) -> Option<u32> {
-        self.table.find(hash, |&slot| self.key_of(slot) == Some(key)).copied()
+        self.table.find(hash, |slot| self.key_of(slot) == Some(key))
     }
 
     pub(crate) fn entry(&self, slot: u32) -> Option<(&K, &Sibs<V>)> {
@@ -107,9 +114,6 @@ impl<K: Key, V> Store<K, V> {
 
     /// Adds a key that is not there.
     pub(crate) fn insert(&mut self, hash: u64, key: K, sibs: Sibs<V>) -> u32 {
-        if self.table.len() == self.table.capacity() {
-            self.grow();
-        }
         let used = Slot::Used { key, sibs };
         let slot = match self.slots.get_mut(self.free as usize) {
             Some(place) => {
@@ -124,20 +128,8 @@ impl<K: Key, V> Store<K, V> {
                 (self.slots.len() - 1) as u32
             }
         };
-        let slots = &self.slots;
-        self.table.insert_unique(hash, slot, |&slot| hash_of(slots, slot));
+        self.table.insert(hash, slot);
         slot
-    }
-
-    /// Doubles the table in slot order, which reads the keys one after the other.
-    fn grow(&mut self) {
-        let mut table = HashTable::with_capacity((self.table.len() * 2).max(8));
-        for (slot, entry) in self.slots.iter().enumerate() {
-            if let Slot::Used { key, .. } = entry {
-                table.insert_unique(key.stable_hash(), slot as u32, |&slot| hash_of(&self.slots, slot));
-            }
-        }
-        self.table = table;
     }
 
     /// Replaces the siblings of a used slot and returns the old ones.
@@ -154,9 +146,7 @@ impl<K: Key, V> Store<K, V> {
         match mem::replace(place, Slot::Free { next: self.free }) {
             Slot::Used { key, sibs } => {
                 self.free = slot;
-                if let Ok(entry) = self.table.find_entry(key.stable_hash(), |&other| other == slot) {
-                    entry.remove();
-                }
+                self.table.remove(key.stable_hash(), slot);
                 Some((key, sibs))
             }
             free @ Slot::Free { .. } => {
@@ -179,14 +169,7 @@ impl<K: Key, V> Store<K, V> {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot<K, V>>() + self.table.allocation_size()
-    }
-}
-
-fn hash_of<K: Key, V>(slots: &[Slot<K, V>], slot: u32) -> u64 {
-    match slots.get(slot as usize) {
-        Some(Slot::Used { key, .. }) => key.stable_hash(),
-        _ => 0,
+        self.slots.capacity() * size_of::<Slot<K, V>>() + self.table.bytes()
     }
 }
 

@@ -35,7 +35,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 let step = match entry {
                     Entry::Write(write) => Step::Write(self.write_record(write)),
                     Entry::Join(session) => {
-                        let keys = session.entries.iter().map(|(key, sibs)| (key, &sibs[..])).collect();
+                        let keys = session.entries.iter().map(|(key, sibs)| (key, sibs.as_slice())).collect();
                         let mut names = Dictionary::default();
                         let mut name = |entries: &BTreeMap<u32, u64>| {
                             let named = entries.iter().map(|(&o, &seq)| (names.place(&self.origins, o), seq));

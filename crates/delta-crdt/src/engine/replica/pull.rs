@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::Replica;
 use crate::engine::dictionary::Dictionary;
-use crate::engine::obs::Obs;
+use crate::engine::few::{Few, Obs};
 use crate::engine::park::Write;
 use crate::engine::rules::Rule;
 use crate::engine::session::Incoming;
@@ -211,7 +211,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// R9: writes again, under new dots, what the other should hold and does not.
     fn unite(&mut self, now: Now, place: u16, session: &Joined<K, V>) {
         let theirs: BTreeSet<(u32, u64)> =
-            session.entries.iter().flat_map(|entry| entry.1.iter().map(Sib::dot)).collect();
+            session.entries.iter().flat_map(|entry| entry.1.as_slice().iter().map(Sib::dot)).collect();
         let shard = &self.shards[usize::from(place)];
         let mut lost = Vec::new();
         for (_, key, sibs) in shard.store.iter() {
@@ -263,21 +263,20 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         &mut self,
         now: Now,
         fragments: BTreeMap<u32, Fragment<K, V>>,
-    ) -> Option<Vec<(K, Vec<Sib<V>>)>> {
+    ) -> Option<Vec<(K, Few<Sib<V>>)>> {
         let mut unpacked = Vec::with_capacity(fragments.values().map(|f| f.entries.len()).sum());
         for fragment in fragments.into_values() {
             let ids: Vec<_> = fragment.origins.iter().map(|origin| origin.0).collect();
             let numbers = self.origins.intern_all(&ids)?;
             for (key, parts) in fragment.entries {
-                let mut sibs = Vec::with_capacity(parts.len());
-                for part in parts {
+                let sibs = parts.try_map(|part| {
                     let origin = *numbers.get(part.origin as usize)?;
                     let seq = fragment.origins.get(part.origin as usize)?.1.checked_add(part.seq)?;
                     let stamp = Stamp::from_bits(fragment.stamp.wrapping_add_signed(part.stamp));
                     self.observe(now, origin, stamp);
-                    sibs.push(Sib { origin, seq, stamp, value: part.value });
-                }
-                unpacked.push((key, sibs));
+                    Some(Sib { origin, seq, stamp, value: part.value })
+                });
+                unpacked.push((key, sibs?));
             }
         }
         Some(unpacked)

@@ -177,14 +177,13 @@ pub(super) fn pack<K: Clone, V: Clone>(
     }
     let mut entries = Vec::with_capacity(keys.len());
     for (key, sibs) in keys {
-        let mut parts = Vec::with_capacity(sibs.len());
-        for sib in sibs {
+        let part = |sib: &Sib<V>| {
             let origin = names.place(origins, sib.origin);
             let seq = sib.seq - bases[origin as usize];
             let stamp = sib.stamp.to_bits().wrapping_sub(stamp).cast_signed();
-            parts.push(Part { origin, seq, stamp, value: sib.value.clone() });
-        }
-        entries.push((key.clone(), parts));
+            Part { origin, seq, stamp, value: sib.value.clone() }
+        };
+        entries.push((key.clone(), sibs.iter().map(part).collect()));
     }
     let origins = names.ids.into_iter().zip(bases).collect();
     Fragment { shard, session: 0, answer: 0, number: 0, stamp, origins, entries }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::Replica;
 use crate::engine::dictionary::Dictionary;
-use crate::engine::obs::Obs;
+use crate::engine::few::Obs;
 use crate::engine::shard::{Context, winning};
 use crate::engine::store::Sib;
 use crate::message::{Batch, Body, Op, Shared};
@@ -46,7 +46,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let top = found.map_or_else(Stamp::default, |slot| top(shard.store.sibs(slot)));
         let stamp = self.clock.write(now, top);
         let cx = Context { origins: &self.origins, winner: &self.winner, rules: self.rules };
-        let local = shard.local(&cx, (hash, key.clone(), found), stamp, Some(value.clone()));
+        let local = shard.local(&cx, (hash, &key, found), stamp, Some(value.clone()));
         if self.neighbours > 0 {
             self.queue(local.seq, stamp, key.clone(), Some(value.clone()), local.obs);
         }
@@ -66,7 +66,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let sibs = shard.store.sibs(slot);
         winning(&cx, sibs)?.value.as_ref()?;
         let stamp = self.clock.write(now, top(sibs));
-        let local = shard.local(&cx, (hash, key.clone(), Some(slot)), stamp, None);
+        let local = shard.local(&cx, (hash, key, Some(slot)), stamp, None);
         if self.neighbours > 0 {
             self.queue(local.seq, stamp, key.clone(), None, local.obs);
         }

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::{Context, Entry, Shard};
+use crate::engine::few::Few;
 use crate::engine::rules::Rule;
 use crate::engine::store::{Sib, Sibs};
 use crate::{Change, Key, Winner};
@@ -11,7 +12,7 @@ use crate::{Change, Key, Winner};
 /// A complete session: the sender's siblings of some keys, and its vector and floors in the same state.
 #[derive(Clone, Debug)]
 pub(crate) struct Joined<K, V> {
-    pub(crate) entries: Vec<(K, Vec<Sib<V>>)>,
+    pub(crate) entries: Vec<(K, Few<Sib<V>>)>,
     pub(crate) vector: BTreeMap<u32, u64>,
     pub(crate) floors: BTreeMap<u32, u64>,
     /// All keys of the sender are in it: what it covers and does not bring is removed.
@@ -27,7 +28,10 @@ impl<K, V> Joined<K, V> {
 
     /// False if it brings a dot that its own vector does not cover: nobody can know such a dot.
     pub(crate) fn is_sound(&self) -> bool {
-        self.entries.iter().flat_map(|entry| &entry.1).all(|sib| sib.seq > 0 && self.covers(sib.dot()))
+        self.entries
+            .iter()
+            .flat_map(|entry| entry.1.as_slice())
+            .all(|sib| sib.seq > 0 && self.covers(sib.dot()))
     }
 }
 
@@ -80,15 +84,14 @@ impl<K: Key, V: Clone> Shard<K, V> {
         &mut self,
         cx: &Context<'_, W>,
         session: &Joined<K, V>,
-        (key, mut theirs): (K, Vec<Sib<V>>),
+        (key, theirs): (K, Few<Sib<V>>),
         fresh: &mut Vec<((u32, u64), u32)>,
         changes: &mut Vec<Change<K, V>>,
     ) -> Option<u32> {
         let hash = key.stable_hash();
-        let dots: Vec<(u32, u64)> = theirs.iter().map(Sib::dot).collect();
         let found = self.store.find(hash, &key);
         let mine = found.map_or(&[][..], |slot| self.store.sibs(slot));
-        theirs.retain(|sib| {
+        let is_news = |sib: &Sib<V>| {
             let dot = sib.dot();
             let known = if cx.rules.hold(Rule::VectorAtCommit) {
                 self.covers(dot)
@@ -96,13 +99,40 @@ impl<K: Key, V: Clone> Shard<K, V> {
                 session.asked_at.get(dot.0 as usize).is_some_and(|&seq| dot.1 <= seq)
             };
             !known && mine.iter().all(|sib| sib.dot() != dot)
-        });
-        let gone = |sib: &Sib<V>| session.covers(sib.dot()) && !dots.contains(&sib.dot());
+        };
+        let is_gone = |sib: &Sib<V>, theirs: &[Sib<V>]| {
+            session.covers(sib.dot()) && theirs.iter().all(|other| other.dot() != sib.dot())
+        };
+        // One sibling here, and one there that replaces it: nearly always.
+        if let (Some(slot), [old], [new]) = (found, mine, theirs.as_slice())
+            && is_news(new)
+            && is_gone(old, theirs.as_slice())
+        {
+            fresh.push((new.dot(), slot));
+            if let Few::One(new) = theirs {
+                self.swap(cx, slot, new, changes);
+            }
+            return Some(slot);
+        }
+        if let (None, [new]) = (found, theirs.as_slice()) {
+            let (is_news, dot) = (is_news(new), new.dot());
+            let sibs = Sibs::from_few(theirs).filter(|_| is_news)?;
+            let slot = self.insert(cx, hash, key, sibs, changes);
+            fresh.push((dot, slot));
+            return Some(slot);
+        }
+        let dots: Vec<(u32, u64)> = theirs.as_slice().iter().map(Sib::dot).collect();
+        let news: Vec<bool> = theirs.as_slice().iter().map(is_news).collect();
+        let changed = mine.iter().any(|sib| is_gone(sib, theirs.as_slice())) || news.contains(&true);
+        let mut is_new = news.iter();
+        let mut theirs = theirs.into_vec();
+        theirs.retain(|_| is_new.next() == Some(&true));
         let added: Vec<_> = theirs.iter().map(Sib::dot).collect();
+        let gone = |sib: &Sib<V>| session.covers(sib.dot()) && !dots.contains(&sib.dot());
         let slot = match found {
             None => self.insert(cx, hash, key, Sibs::from_vec(theirs)?, changes),
             Some(slot) => {
-                if !theirs.is_empty() || mine.iter().any(gone) {
+                if changed {
                     self.rewrite(cx, slot, gone, theirs, changes);
                 }
                 slot
