@@ -1,4 +1,10 @@
 //! Delta-state CRDTs and their sync machine: embeds alone, any transport.
+//!
+//! Two layers. The lattice layer is a set of types that merge, each a plain value: [`GCounter`], [`AWSet`], [`ORMap`] and so on,
+//! under the traits [`Lattice`] and [`Decompose`]. The engine layer is one replicated map with its sync machine, [`Replica`]:
+//! it says what to send to whom, and the caller carries it. Neither reads clocks, opens sockets or starts threads.
+//!
+//! The README shows both at work, `docs/types.md` helps to choose a type, `docs/protocol.md` explains how replicas agree.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 
 extern crate alloc;
@@ -41,3 +47,8 @@ pub use storage::{append_frame, read_frames};
 pub use winner::{LastWriter, Sibling, Winner};
 #[cfg(feature = "serde")]
 pub use wire::{DecodeError, decode, encode};
+
+/// The examples of the README are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
