@@ -12,24 +12,27 @@ pub struct Options {
     pub quick: bool,
     /// One JSON object per line and nothing else on standard output.
     pub json: bool,
-    /// Where to write the suite's plot (SVG).
-    pub plot: Option<PathBuf>,
+    /// Draw the suite's plot (SVG), into this file or where the suite keeps its own.
+    pub plot: Option<Option<PathBuf>>,
 }
 
 impl Options {
-    /// Reads `SUITE [--quick] [--json] [--plot FILE]`.
-    pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<(String, Self), String> {
-        let (mut suite, mut options) = (None, Self::default());
+    /// Reads `[SUITE ..] [--quick] [--json] [--plot [FILE.svg]]`; without a suite the list is empty.
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<(Vec<String>, Self), String> {
+        let (mut suites, mut options) = (Vec::new(), Self::default());
+        let mut arguments = arguments.peekable();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--quick" => options.quick = true,
                 "--json" => options.json = true,
-                "--plot" => options.plot = Some(arguments.next().ok_or("--plot needs a file")?.into()),
-                name if suite.is_none() && !name.starts_with('-') => suite = Some(name.to_owned()),
+                "--plot" => {
+                    options.plot = Some(arguments.next_if(|next| next.ends_with(".svg")).map(PathBuf::from))
+                }
+                name if !name.starts_with('-') => suites.push(name.to_owned()),
                 other => return Err(format!("'{other}' is not understood")),
             }
         }
-        Ok((suite.ok_or("name a suite")?, options))
+        Ok((suites, options))
     }
 
     /// How often a figure is measured.

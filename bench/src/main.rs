@@ -1,4 +1,4 @@
-//! `bench SUITE [--quick] [--json] [--plot FILE]`: one suite with its peers in the same run.
+//! `bench [SUITE ..] [--quick] [--json] [--plot [FILE.svg]]`: suites, or all, each with its peers in the same run.
 
 mod harness;
 mod plot;
@@ -18,26 +18,28 @@ const SUITES: [(&str, fn(&Options) -> std::io::Result<()>); 2] =
     [("ring", ring::run), ("transport", transport::run)];
 
 fn main() -> ExitCode {
-    let (suite, options) = match Options::parse(std::env::args().skip(1)) {
+    let (wanted, options) = match Options::parse(std::env::args().skip(1)) {
         Ok(parsed) => parsed,
         Err(why) => return usage(&why),
     };
-    let Some((_, run)) = SUITES.iter().find(|(name, _)| *name == suite) else {
-        return usage(&format!("there is no suite '{suite}'"));
-    };
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
+    if let Some(unknown) = wanted.iter().find(|name| !SUITES.iter().any(|(suite, _)| suite == name)) {
+        return usage(&format!("there is no suite '{unknown}'"));
+    }
+    for (suite, run) in
+        SUITES.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|one| one == name))
+    {
+        if let Err(why) = run(&options) {
             eprintln!("bench {suite}: {why}");
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
     }
+    ExitCode::SUCCESS
 }
 
 fn usage(why: &str) -> ExitCode {
     let names: Vec<&str> = SUITES.iter().map(|(name, _)| *name).collect();
     eprintln!(
-        "bench: {why}\nusage: bench SUITE [--quick] [--json] [--plot FILE]; suites: {}",
+        "bench: {why}\nusage: bench [SUITE ..] [--quick] [--json] [--plot [FILE.svg]]; suites: {}",
         names.join(", ")
     );
     ExitCode::from(2)

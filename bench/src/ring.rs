@@ -7,6 +7,7 @@
 mod peers;
 mod spread;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use horde_ring::{
@@ -16,6 +17,9 @@ use horde_ring::{
 
 use crate::harness::{Figure, Options, Timed, heap_bytes, ms, ns_per_item, rounds};
 use peers::{PEERS, Peer};
+
+/// Where the plot is kept that the page on choosing a strategy shows.
+const PLOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/horde-ring/docs/balance-and-movement.svg");
 
 /// The sizes at which everything is measured.
 const SIZES: [u32; 4] = [3, 16, 128, 1000];
@@ -31,10 +35,8 @@ pub fn run(options: &Options) -> std::io::Result<()> {
     rebuilds(options);
     memory(options);
     let table = spread::run(options);
-    match &options.plot {
-        Some(file) => std::fs::write(file, spread::plot(&table)),
-        None => Ok(()),
-    }
+    let Some(file) = &options.plot else { return Ok(()) };
+    std::fs::write(file.as_deref().unwrap_or(Path::new(PLOT)), spread::plot(&table))
 }
 
 fn members(n: u32) -> Shared {
