@@ -1,2 +1,35 @@
-//! The `horde` command.
-fn main() {}
+//! The `horde` command: a demo cluster on this machine, one node of a cluster, secrets.
+
+mod args;
+mod demo;
+mod node;
+mod secret;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command, SecretCommand};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match args.command {
+        Command::Demo(options) => demo::run(&options),
+        Command::DemoMember => demo::member(),
+        Command::Node(options) => node::run(&options),
+        Command::Secret { command: SecretCommand::New } => secret::new(),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a command says on standard error why it failed")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("horde: {error:#}");
+}

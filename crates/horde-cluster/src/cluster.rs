@@ -131,7 +131,7 @@ impl Cluster {
     /// # Errors
     /// [`Stopped`] when it will never be: its name is taken, a later start has its place, or it has left.
     pub async fn ready(&self) -> Result<(), Stopped> {
-        self.wait(|view| match (&view.stopped, view.get(&view.local).map(|member| member.status)) {
+        self.wait_for(|view| match (&view.stopped, view.get(&view.local).map(|member| member.status)) {
             (Some(stopped), _) => Some(Err(stopped.clone())),
             (None, Some(MemberStatus::Up | MemberStatus::Leaving)) => Some(Ok(())),
             _ => None,
@@ -141,7 +141,7 @@ impl Cluster {
 
     /// Waits until this node is no member any more, and says why.
     pub async fn stopped(&self) -> Stopped {
-        self.wait(|view| view.stopped.clone()).await
+        self.wait_for(|view| view.stopped.clone()).await
     }
 
     /// Tells all members that this node will leave: they place nothing here any more. Returns at once.
@@ -156,7 +156,8 @@ impl Cluster {
         self.stopped().await;
     }
 
-    async fn wait<T>(&self, found: impl Fn(&View) -> Option<T>) -> T {
+    /// Waits until `found` finds in the members what it looks for. It is asked at each change of the view, and at once.
+    pub async fn wait_for<T>(&self, found: impl Fn(&View) -> Option<T>) -> T {
         let mut versions = self.0.driver.versions();
         loop {
             versions.borrow_and_update();

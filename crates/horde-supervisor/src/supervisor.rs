@@ -126,6 +126,16 @@ impl Supervisor {
         self.core.cluster.view().hosting(&self.core.horde).map(|member| member.id.clone()).collect()
     }
 
+    /// The members that host this supervisor, are here and have caught up: those that coordinate and run children.
+    #[must_use]
+    pub fn ready_members(&self) -> Vec<NodeId> {
+        let view = self.core.cluster.view();
+        let hosting = view.hosting(&self.core.horde);
+        let ready = hosting
+            .filter(|member| member.meta.hordes.get(&self.core.horde).is_some_and(|horde| horde.ready));
+        ready.filter(|member| member.status.is_alive()).map(|member| member.id.clone()).collect()
+    }
+
     /// News of the children on this node. A reader that lags is told how many it missed.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {

@@ -10,10 +10,14 @@ pub enum NodeError {
     #[error(transparent)]
     Name(#[from] horde_transport::NameError),
     /// It has neither an address to listen at nor a network in memory.
-    #[error("a node needs `.listen(address)` with `.secret(..)` or `.tls(..)`, or `.network(&Network::in_memory())`")]
+    #[error(
+        "a node needs `.listen(address)` with `.secret(..)` or `.tls(..)`, or `.network(&Network::in_memory())`"
+    )]
     NoNetwork,
     /// It shall listen, and has nothing to prove who it is: there is no mode without mutual TLS.
-    #[error("a node that listens needs `.secret(cluster, secret)` or `.tls(identity)`: there is no mode without mutual TLS")]
+    #[error(
+        "a node that listens needs `.secret(cluster, secret)` or `.tls(identity)`: there is no mode without mutual TLS"
+    )]
     NoIdentity,
     /// The secret is refused.
     #[cfg(feature = "quic")]

@@ -182,7 +182,9 @@ impl NodeBuilder {
     /// Takes some tens of milliseconds.
     #[cfg(feature = "quic")]
     pub fn secret(mut self, cluster: &str, secret: &str) -> Self {
-        self.identity = Some(ClusterKey::from_secret(cluster, secret).map(|key| Identity::secret(&key)).map_err(Into::into));
+        self.identity = Some(
+            ClusterKey::from_secret(cluster, secret).map(|key| Identity::secret(&key)).map_err(Into::into),
+        );
         self
     }
 
@@ -229,9 +231,9 @@ impl NodeBuilder {
         self
     }
 
-    /// Starts the node: it listens, looks for the others, and hosts the names and children that they announce. It is a
-    /// member a little later: see [`Node::ready`]. The current tokio runtime runs its processes; the control plane has a
-    /// thread of its own.
+    /// Starts the node: it listens, looks for the others, joins them, and hosts the names and children that they announce.
+    /// Returns once it is a member; with [`Self::expect`], where that may take until others have started, as soon as it
+    /// listens: see [`Node::ready`]. The current tokio runtime runs its processes; the control plane has a thread of its own.
     ///
     /// # Errors
     /// [`NodeError`]; nothing runs then.
@@ -260,24 +262,34 @@ impl NodeBuilder {
         let processes = self.kinds.into_iter().fold(builder, |builder, add| add(builder)).start()?;
         config.seed = network.local().incarnation();
         config.meta.version = env!("CARGO_PKG_VERSION").to_owned();
-        config.meta.kinds =
-            processes.kinds().map(|(kind, reads)| (kind.to_owned(), (*reads.start(), *reads.end()))).collect();
+        config.meta.kinds = processes
+            .kinds()
+            .map(|(kind, reads)| (kind.to_owned(), (*reads.start(), *reads.end())))
+            .collect();
+        let wait = config.expect.is_none();
         let cluster = Cluster::start(config, network, control)?;
         processes.insert(cluster.clone());
         horde_registry::host(&processes).map_err(|error| NodeError::Hosting(error.to_string()))?;
         horde_supervisor::host(&processes).map_err(|error| NodeError::Hosting(error.to_string()))?;
-        Ok(Node(Arc::new(Inner {
+        let node = Node(Arc::new(Inner {
             processes,
             cluster,
             #[cfg(feature = "quic")]
             quic,
-        })))
+        }));
+        if wait {
+            node.ready().await?;
+        }
+        Ok(node)
     }
 }
 
 impl fmt::Debug for NodeBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NodeBuilder").field("name", &self.name).field("cluster", &self.cluster).finish_non_exhaustive()
+        f.debug_struct("NodeBuilder")
+            .field("name", &self.name)
+            .field("cluster", &self.cluster)
+            .finish_non_exhaustive()
     }
 }
 

@@ -33,7 +33,6 @@ pub(crate) struct Be {
     pub(crate) listen: SocketAddr,
     pub(crate) join: Vec<SocketAddr>,
     pub(crate) expect: usize,
-    pub(crate) takeover: bool,
 }
 
 impl std::fmt::Debug for Be {

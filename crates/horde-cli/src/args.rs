@@ -1,0 +1,87 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Processes that run where they belong in a cluster, are found by name, and survive their node.
+///
+/// Start with `horde demo`: a real cluster on this machine, killed and healed before your eyes.
+#[derive(Debug, Parser)]
+#[command(name = "horde", version, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows the main job: starts a cluster of OS processes on this machine, starts children on it, kills a node with
+    /// SIGKILL while children are called, and counts what really runs afterwards. Exits 0 only if all of it held.
+    Demo(DemoArgs),
+    /// Runs one node, for trying things out. Stops on Ctrl-C or SIGTERM: its children move first.
+    Node(NodeArgs),
+    /// Makes secrets.
+    Secret {
+        #[command(subcommand)]
+        command: SecretCommand,
+    },
+    /// A node of the demo; started by it.
+    #[command(hide = true)]
+    DemoMember,
+}
+
+/// What the demo does.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// How many nodes, each an OS process.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=16))]
+    pub(crate) nodes: u16,
+    /// How many children.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) children: u32,
+    /// Which side of a split keeps running.
+    #[arg(long, value_enum, default_value_t = Quorum::None)]
+    pub(crate) quorum: Quorum,
+    /// Prints one JSON object a line, and nothing else, on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which side of a split keeps running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Quorum {
+    /// Every side: a child may run twice while the network is split, and once after it has healed.
+    None,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct NodeArgs {
+    /// The node's name, unique in its cluster.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Where to listen. Port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:7100")]
+    pub(crate) listen: SocketAddr,
+    /// Where other nodes listen; one that answers is enough.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) join: Vec<SocketAddr>,
+    /// The file that holds the cluster's secret, readable by its owner only. `horde secret new` makes one.
+    #[arg(long)]
+    pub(crate) secret_file: PathBuf,
+    /// The cluster's name: nodes of different clusters refuse each other.
+    #[arg(long, default_value = "horde")]
+    pub(crate) cluster: String,
+    /// How many nodes a cluster has that starts from nothing.
+    #[arg(long)]
+    pub(crate) expect: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Prints a fresh cluster secret of 256 bits. Keep it in a file that only its owner can read:
+    /// (umask 077; horde secret new > cluster.secret)
+    New,
+}
