@@ -9,7 +9,10 @@ static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// Bytes that may be allocated per byte of input: a sibling in memory is that much larger than on the wire.
 const FACTOR: usize = 256;
 
-fn spends_within_reason(name: &str, bytes: &[u8], decode: fn(&[u8])) {
+/// Decodes and drops.
+type Decode = fn(&[u8]);
+
+fn spends_within_reason(name: &str, bytes: &[u8], decode: Decode) {
     let region = Region::new(ALLOCATOR);
     decode(bytes);
     let spent = region.change().bytes_allocated;
@@ -18,7 +21,7 @@ fn spends_within_reason(name: &str, bytes: &[u8], decode: fn(&[u8])) {
 
 #[test]
 fn huge_lengths_in_small_inputs_allocate_little() {
-    let decoders: [(&str, fn(&[u8])); 7] = [
+    let decoders: [(&str, Decode); 7] = [
         ("message", |bytes| drop(Message::<Vec<u8>, Vec<u8>>::decode(bytes))),
         ("AWLWWMap", |bytes| drop(delta_crdt::decode::<AWLWWMap<String, String>>(bytes))),
         ("AWSet", |bytes| drop(delta_crdt::decode::<AWSet<String>>(bytes))),

@@ -384,6 +384,12 @@ impl<K: Key, V: Clone> Shard<K, V> {
         }
     }
 
+    /// Loses a write, as only a bug does.
+    #[cfg(test)]
+    pub(crate) fn lose<W: Winner<V>>(&mut self, cx: &Context<'_, W>, slot: u32, dot: (u32, u64)) {
+        self.rewrite(cx, slot, |sib| sib.dot() == dot, Vec::new(), &mut Vec::new());
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         let lanes = self.lanes.iter().map(|lane| size_of::<Lane>() + lane.index.bytes());
         self.store.bytes() + lanes.sum::<usize>() + self.tombs.capacity() * size_of::<Tomb>()

@@ -17,7 +17,7 @@ const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("delt
 pub enum RedbError {
     /// The database refused. What the call was to write is not there, unless it was the sync that failed.
     #[error("the database failed: {0}")]
-    Database(#[from] redb::Error),
+    Database(alloc::boxed::Box<redb::Error>),
     /// A record is not one. Nothing was read.
     #[error("record {number} cannot be read: {error}")]
     Record {
@@ -26,6 +26,12 @@ pub enum RedbError {
         /// What is wrong.
         error: crate::DecodeError,
     },
+}
+
+impl<E: Into<redb::Error>> From<E> for RedbError {
+    fn from(error: E) -> Self {
+        Self::Database(alloc::boxed::Box::new(error.into()))
+    }
 }
 
 /// Records in an embedded database: a file of its own, one transaction per append, synced when it returns.
@@ -41,7 +47,7 @@ impl RedbStorage {
     /// # Errors
     /// The file cannot be opened, is in use or is no database; it is as it was.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, RedbError> {
-        Self::start(Database::create(path).map_err(redb::Error::from)?)
+        Self::start(Database::create(path)?)
     }
 
     /// Opens a database on a backend of the caller's.
@@ -49,7 +55,7 @@ impl RedbStorage {
     /// # Errors
     /// As [`RedbStorage::open`].
     pub fn on_backend(backend: impl StorageBackend) -> Result<Self, RedbError> {
-        Self::start(Database::builder().create_with_backend(backend).map_err(redb::Error::from)?)
+        Self::start(Database::builder().create_with_backend(backend)?)
     }
 
     fn start(database: Database) -> Result<Self, RedbError> {
@@ -59,14 +65,14 @@ impl RedbStorage {
     }
 
     fn read<T>(&self, mut item: impl FnMut(u64, &[u8]) -> Result<T, RedbError>) -> Result<Vec<T>, RedbError> {
-        let transaction = self.database.begin_read().map_err(redb::Error::from)?;
+        let transaction = self.database.begin_read()?;
         let table = match transaction.open_table(RECORDS) {
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-            table => table.map_err(redb::Error::from)?,
+            table => table?,
         };
         let mut items = Vec::new();
-        for entry in table.iter().map_err(redb::Error::from)? {
-            let (number, bytes) = entry.map_err(redb::Error::from)?;
+        for entry in table.iter()? {
+            let (number, bytes) = entry?;
             items.push(item(number.value(), bytes.value())?);
         }
         Ok(items)
@@ -76,7 +82,7 @@ impl RedbStorage {
         &mut self,
         records: &[Record<K, V>],
         afresh: bool,
-    ) -> Result<(), redb::Error> {
+    ) -> Result<(), RedbError> {
         let transaction = self.database.begin_write()?;
         let mut next = self.next;
         {
@@ -110,10 +116,10 @@ where
         if records.is_empty() {
             return Ok(());
         }
-        Ok(self.write(records, false)?)
+        self.write(records, false)
     }
 
     fn replace(&mut self, snapshot: &[Record<K, V>]) -> Result<(), RedbError> {
-        Ok(self.write(snapshot, true)?)
+        self.write(snapshot, true)
     }
 }

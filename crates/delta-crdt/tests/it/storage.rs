@@ -48,8 +48,11 @@ fn meet(now: Now, a: &mut Map, b: &mut Map) {
     exchange(now, a, b);
 }
 
+/// What a turn recorded, and what was shown after it.
+type Turn = (Vec<Record<u64, u64>>, BTreeMap<u64, u64>);
+
 /// A replica that recorded a life with a peer: the peer, the log after each turn, and what was shown then.
-fn life() -> (Map, Vec<(Vec<Record<u64, u64>>, BTreeMap<u64, u64>)>) {
+fn life() -> (Map, Vec<Turn>) {
     let (mut ours, mut other) =
         (Map::new(id(1, 1), config(), LastWriter), Map::new(id(2, 1), config(), LastWriter));
     ours.record();
@@ -173,7 +176,7 @@ mod embedded {
 
     impl Disk {
         fn play(&self, deed: &Deed) {
-            let mut image = self.image.lock().unwrap();
+            let mut image = self.image.lock().expect("no test thread panics with it");
             match deed {
                 Deed::Write(offset, data) => {
                     let end = *offset as usize + data.len();
@@ -189,17 +192,17 @@ mod embedded {
 
         fn act(&self, deed: Deed) {
             self.play(&deed);
-            self.deeds.lock().unwrap().push(deed);
+            self.deeds.lock().expect("no test thread panics with it").push(deed);
         }
     }
 
     impl redb::StorageBackend for Disk {
         fn len(&self) -> io::Result<u64> {
-            Ok(self.image.lock().unwrap().len() as u64)
+            Ok(self.image.lock().expect("no test thread panics with it").len() as u64)
         }
 
         fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-            let image = self.image.lock().unwrap();
+            let image = self.image.lock().expect("no test thread panics with it");
             let part = image.get(offset as usize..offset as usize + len);
             part.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
         }
@@ -228,12 +231,12 @@ mod embedded {
         let (_, turns) = life();
         let disk = Disk::default();
         let mut storage = RedbStorage::on_backend(disk.clone()).expect("a new database opens");
-        let made = disk.deeds.lock().unwrap().len();
+        let made = disk.deeds.lock().expect("no test thread panics with it").len();
         for (turn, (records, _)) in turns.iter().enumerate() {
             storage.append(records).expect("the append succeeds");
             disk.act(Deed::Acknowledge(turn));
         }
-        let deeds = disk.deeds.lock().unwrap().clone();
+        let deeds = disk.deeds.lock().expect("no test thread panics with it").clone();
         let crashed = Disk::default();
         let mut acknowledged = 0;
         for (at, deed) in deeds.iter().enumerate() {
@@ -241,7 +244,10 @@ mod embedded {
                 // The crash comes within this write: after none of it, after half of it.
                 for part in [0, data.len() / 2] {
                     let torn = Disk::default();
-                    torn.image.lock().unwrap().clone_from(&crashed.image.lock().unwrap());
+                    torn.image
+                        .lock()
+                        .expect("no test thread panics with it")
+                        .clone_from(&crashed.image.lock().expect("no test thread panics with it"));
                     torn.play(&Deed::Write(*offset, data[..part].to_vec()));
                     let records = loaded(torn);
                     let restored = Map::restore(START, id(1, 2), config(), LastWriter, records);

@@ -59,6 +59,28 @@ fn every_history_ends_as_the_specification_says() {
     println!("{writes} writes, no divergence, no mismatch");
 }
 
+/// A million writes in one history: `DELTA_CRDT_STEPS=3000000` in a release build.
+#[test]
+fn one_long_history_ends_as_the_specification_says() {
+    let steps = std::env::var("DELTA_CRDT_STEPS").ok().and_then(|text| text.parse().ok());
+    let steps = steps.unwrap_or(if cfg!(debug_assertions) { 50_000 } else { 500_000 });
+    for storage in [Storage::NoRestarts, Storage::Forgets] {
+        let mut world = World::new(7, None, storage);
+        world.chaos(steps);
+        world.settle();
+        assert_eq!(world.judge(), Ok(()));
+        println!("{} writes in one history, no divergence, no mismatch", world.writes());
+    }
+}
+
+/// R9: a state that a bug has damaged is repaired by union.
+#[test]
+fn different_states_under_equal_vectors_are_reported_and_repaired() {
+    let mut world = World::new(1, None, Storage::NoRestarts);
+    world.damage();
+    assert_eq!(world.repaired(), Ok(()));
+}
+
 macro_rules! notices {
     ($($name:ident: $rule:ident within $limit:expr;)*) => {$(
         #[test]

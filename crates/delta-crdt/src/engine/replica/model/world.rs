@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::oracle::{Event, Name, Oracle};
-use crate::engine::rules::Rule;
+use crate::engine::rules::{Rule, Rules};
+use crate::engine::shard::Context;
 use crate::{Change, Config, Key, LastWriter, Message, Now, Output, Record, Replica, ReplicaId, Warning};
 
 /// Whether restarts happen, and what they keep.
@@ -53,6 +54,9 @@ struct Node {
     /// What is recorded and not durable yet.
     unsaved: Vec<Record<u64, u64>>,
 }
+
+/// Messages on their way; of more, some are lost.
+const MOST_FLYING: usize = 500;
 
 type Flying = (ReplicaId, ReplicaId, Message<u64, u64>);
 
@@ -191,7 +195,18 @@ impl World {
 
     /// A history of random length.
     pub(super) fn live(&mut self) {
-        for _ in 0..20 + self.random.below(150) {
+        let steps = 20 + self.random.below(150);
+        self.live_for(steps);
+    }
+
+    /// A history over many keys.
+    pub(super) fn chaos(&mut self, steps: u64) {
+        self.keys = 64;
+        self.live_for(steps);
+    }
+
+    fn live_for(&mut self, steps: u64) {
+        for _ in 0..steps {
             let i = self.random.pick(self.nodes.len());
             match self.random.below(24) {
                 0..=7 => self.write(i),
@@ -204,6 +219,10 @@ impl World {
                 _ if self.random.one_in(3) => self.restart(i),
                 _ if self.storage == Storage::Keeps => self.save(i),
                 _ => {}
+            }
+            while self.flying.len() > MOST_FLYING {
+                let lost = self.random.pick(self.flying.len());
+                self.flying.swap_remove(lost);
             }
             if self.random.one_in(8) {
                 self.nodes[i].replica.check_invariants();
@@ -413,6 +432,55 @@ impl World {
     fn is_equal(&self) -> bool {
         let hash = self.nodes[0].replica.hash();
         self.nodes.iter().all(|node| node.replica.hash() == hash && node.replica.incoming.is_empty())
+    }
+
+    /// Two replicas that agree lose a key each behind the machine's back.
+    pub(super) fn damage(&mut self) {
+        self.nodes.truncate(2);
+        self.cut.clear();
+        self.keys = 10;
+        self.nodes
+            .iter_mut()
+            .for_each(|node| node.replica = Replica::new(node.replica.id(), Config::default(), LastWriter));
+        for key in 0..10 {
+            let now = self.now(0);
+            self.nodes[0].replica.put(now, key, key);
+        }
+        self.settle();
+        for (i, key) in [(0_usize, 3_u64), (1, 4)] {
+            let Replica { shards, origins, .. } = &mut self.nodes[i].replica;
+            let slot = shards[0].store.find(key.stable_hash(), &key).expect("the key is held");
+            let gone = shards[0].store.sibs(slot)[0].dot();
+            let cx = Context { origins, winner: &LastWriter, rules: Rules::default() };
+            shards[0].lose(&cx, slot, gone);
+        }
+        self.wrong = None;
+    }
+
+    /// Both have all keys again, and both said what had happened.
+    pub(super) fn repaired(&mut self) -> Result<(), String> {
+        for _ in 0..6 {
+            self.time += Duration::from_secs(1);
+            for i in 0..2 {
+                let now = self.now(i);
+                self.nodes[i].replica.handle_timeout(now);
+                self.after(i);
+            }
+            while !self.flying.is_empty() {
+                for flying in core::mem::take(&mut self.flying) {
+                    self.deliver(flying);
+                }
+                (0..2).for_each(|i| self.flush(i));
+            }
+        }
+        for node in &self.nodes {
+            node.replica.check_invariants();
+            if node.replica.len() != 10 || node.replica.stats().diverged == 0 {
+                return Err(format!("{:?} {:?}", node.replica.to_map(), node.replica.stats()));
+            }
+        }
+        let same = self.nodes[0].replica.fingerprint() == self.nodes[1].replica.fingerprint();
+        if same { Ok(()) } else { Err("the fingerprints still differ".into()) }
     }
 
     /// Compares every replica with the specification.
