@@ -3,7 +3,7 @@
 #[path = "common/policies.rs"]
 mod policies;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use horde_ring::{Accusation, Agreed, Decision, Heartbeats, LeaseTerms, Policy, Quorum, QuorumView};
@@ -36,70 +36,84 @@ fn hears(graph: &Graph, listener: u8, speaker: u8) -> bool {
 
 const NOW: Duration = Duration::from_secs(100);
 
-/// The heartbeats of `node` after a long time in this graph: acknowledged by those who hear it, when it hears them.
-fn heartbeats(graph: &Graph, node: u8) -> Heartbeats<u8> {
-    let mut heartbeats = Heartbeats::new();
-    let number = heartbeats.send(NOW);
-    let others = (0..graph.len() as u8).filter(|&other| other != node);
-    others
-        .filter(|&other| hears(graph, other, node) && hears(graph, node, other))
-        .for_each(|other| heartbeats.acknowledge(other, number, 1));
-    heartbeats
+/// Bits as a set.
+fn set(mask: u32) -> BTreeSet<u8> {
+    (0..8).filter(|bit| mask & (1 << bit) != 0).collect()
 }
 
-/// What `taker` learns about `accused`: promises of all it hears, itself included, who do not hear the accused.
-fn accusation(graph: &Graph, taker: u8, accused: u8) -> Accusation<u8> {
-    let mut accusation = Accusation::new(accused);
-    (0..graph.len() as u8)
-        .filter(|&by| hears(graph, taker, by) && !hears(graph, by, accused))
-        .for_each(|by| accusation.promised(by, NOW, 1));
-    accusation
+/// What one policy says in all situations that can arise, asked of the real types once each. A graph only decides
+/// which of them arise.
+struct Answers {
+    quorum: Quorum<u8>,
+    /// By node, then by who acknowledges it: whether its lease runs.
+    leased: Vec<Vec<bool>>,
+    /// By accused, then by who has promised: whether it may be replaced some time.
+    replaced: Vec<Vec<bool>>,
+    /// By node, by who acknowledges it, then by whom it reaches.
+    keeps: Vec<BTreeMap<(u32, u32), bool>>,
 }
 
-/// All that the nodes know after a long time in one graph, whatever the policy.
-struct Known {
-    graph: Graph,
-    heartbeats: Vec<Heartbeats<u8>>,
-    /// By accused, then by taker.
-    accusations: Vec<Vec<Accusation<u8>>>,
-    acknowledged: Vec<BTreeSet<u8>>,
-    reachable: Vec<BTreeSet<u8>>,
-}
-
-impl Known {
-    fn new(graph: Graph) -> Self {
-        let nodes = 0..graph.len() as u8;
-        let heartbeats: Vec<_> = nodes.clone().map(|node| heartbeats(&graph, node)).collect();
-        let against = |accused: u8| {
-            let takers = nodes.clone().filter(move |&taker| taker != accused);
-            takers.map(|taker| accusation(&graph, taker, accused)).collect()
+impl Answers {
+    fn new(n: u8, quorum: Quorum<u8>, agreed: &Agreed<u8>) -> Self {
+        let (terms, masks) = (LeaseTerms::default(), 0..1_u32 << n);
+        let heartbeats = |by: u32| {
+            let mut heartbeats = Heartbeats::new();
+            let number = heartbeats.send(NOW);
+            set(by).into_iter().for_each(|other| heartbeats.acknowledge(other, number, 1));
+            heartbeats
         };
-        let accusations = nodes.clone().map(against).collect();
-        let any = agreed(1, false);
-        let acknowledged =
-            heartbeats.iter().map(|one| one.fresh(&any, NOW, &LeaseTerms::default())).collect();
-        let set = |mask: u32| nodes.clone().filter(|bit| mask & (1 << bit) != 0).collect();
-        let reachable = graph.iter().map(|&mask| set(mask)).collect();
-        Self { heartbeats, accusations, acknowledged, reachable, graph }
+        let leased = |node: u8, by: u32| heartbeats(by).may_act(&quorum, agreed, &node, NOW, &terms);
+        let replaced = |accused: u8, by: u32| {
+            let mut accusation = Accusation::new(accused);
+            set(by).into_iter().for_each(|other| accusation.promised(other, NOW, 1));
+            accusation.replace_at(&quorum, agreed, NOW, &terms).is_some()
+        };
+        let keeps = |node: u8, by: u32, reached: u32| {
+            let (fresh, reachable) = (heartbeats(by).fresh(agreed, NOW, &terms), set(reached));
+            let view = QuorumView::new(&node, agreed, &fresh, &reachable).stable_for(Duration::from_secs(60));
+            quorum.decide(&view) == Decision::Keep
+        };
+        // Who acknowledges a node is reached by it: all pairs of a set and a part of it.
+        let pairs: Vec<(u32, u32)> = masks
+            .clone()
+            .flat_map(|all| masks.clone().filter(move |part| part & !all == 0).map(move |part| (part, all)))
+            .collect();
+        Self {
+            leased: (0..n).map(|node| masks.clone().map(|by| leased(node, by)).collect()).collect(),
+            replaced: (0..n).map(|accused| masks.clone().map(|by| replaced(accused, by)).collect()).collect(),
+            keeps: (0..n)
+                .map(|node| pairs.iter().map(|&(by, all)| ((by, all), keeps(node, by, all))).collect())
+                .collect(),
+            quorum,
+        }
     }
 
-    /// Checks one policy; answers how many takeovers are possible.
-    fn check(&self, quorum: &Quorum<u8>, agreed: &Agreed<u8>) -> usize {
-        let terms = LeaseTerms::default();
+    /// Checks one graph after a long time; answers how many takeovers are possible in it.
+    fn check(&self, graph: &Graph) -> usize {
+        let n = graph.len() as u8;
+        let mask = |wanted: &dyn Fn(u8) -> bool| {
+            (0..n).filter(|&node| wanted(node)).fold(0, |mask, node| mask | (1 << node))
+        };
         let mut takeovers = 0;
-        for accused in 0..self.graph.len() {
-            let id = accused as u8;
-            let leased = self.heartbeats[accused].may_act(quorum, agreed, &id, NOW, &terms);
-            for accusation in &self.accusations[accused] {
-                if accusation.replace_at(quorum, agreed, NOW, &terms).is_some() {
-                    assert!(!leased, "{:?} {quorum:?}: a takeover from {accused}", self.graph);
+        for node in 0..n {
+            // Acknowledged by those who hear it, when it hears them.
+            let by = mask(&|other| other != node && hears(graph, other, node) && hears(graph, node, other));
+            let leased = self.leased[usize::from(node)][by as usize];
+            for taker in (0..n).filter(|&taker| taker != node) {
+                // It learns the promises of all it hears, itself included, who do not hear the accused.
+                let promised = mask(&|other| hears(graph, taker, other) && !hears(graph, other, node));
+                if self.replaced[usize::from(node)][promised as usize] {
+                    assert!(!leased, "{graph:?} {:?}: {taker} takes over from {node}", self.quorum);
                     takeovers += 1;
                 }
             }
             // Who decides to keep has a lease, unless an outside lease decides.
-            let view = QuorumView::new(&id, agreed, &self.acknowledged[accused], &self.reachable[accused]);
-            let keeps = quorum.decide(&view.stable_for(Duration::from_secs(60))) == Decision::Keep;
-            assert!(!keeps || leased || *quorum.policy() == Policy::Lease);
+            let keeps = self.keeps[usize::from(node)][&(by, graph[usize::from(node)])];
+            assert!(
+                !keeps || leased || *self.quorum.policy() == Policy::Lease,
+                "{graph:?} {:?}: {node}",
+                self.quorum
+            );
         }
         takeovers
     }
@@ -107,16 +121,11 @@ impl Known {
 
 fn check_all(nodes: impl Iterator<Item = u8>, one_way: bool) {
     for n in nodes {
-        let cases = cases(n);
-        let mut takeovers = vec![0; cases.len()];
-        for known in graphs(n, one_way).map(Known::new) {
-            for ((quorum, agreed, _), takeovers) in cases.iter().zip(&mut takeovers) {
-                *takeovers += known.check(quorum, agreed);
-            }
-        }
-        for ((quorum, ..), takeovers) in cases.iter().zip(takeovers) {
-            let promises = matches!(quorum.policy(), Policy::Majority | Policy::KeepOldest { .. });
-            assert!(takeovers > 0 || !promises || n < 3, "{quorum:?} never lets anybody take over");
+        for (quorum, agreed, _) in cases(n) {
+            let answers = Answers::new(n, quorum, &agreed);
+            let takeovers: usize = graphs(n, one_way).map(|graph| answers.check(&graph)).sum();
+            let promises = matches!(answers.quorum.policy(), Policy::Majority | Policy::KeepOldest { .. });
+            assert!(takeovers > 0 || !promises || n < 3, "{:?} never lets anybody take over", answers.quorum);
         }
     }
 }
