@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use horde_transport::{Network, NodeId, Subscription, Topic, TopicTaken, TopicTooLong};
+use horde_transport::{Network, NodeId, Role, Subscription, Topic, TopicTaken, TopicTooLong};
 use tokio::task::AbortHandle;
 
 use crate::discovery::{Discovering, Discovery, Found};
@@ -58,6 +58,9 @@ impl Cluster {
         let max_events = config.max_events;
         let machine = Membership::new(network.local().clone(), config, Duration::ZERO)?;
         let driver = Driver::new(machine, network, topic.clone(), max_events);
+        let network = driver.network();
+        let nodes = network.peers().into_iter().filter(|peer| peer.role == Role::Node);
+        driver.input(Input::Present(nodes.map(|peer| peer.id).collect()));
         let subscription = driver.network().subscribe(&topic, driver.clone())?;
         let task = control.handle().spawn(driver.clone().run()).abort_handle();
         let sources = AtomicU64::new(0);

@@ -35,7 +35,7 @@ pub struct ClusterConfig {
     /// How long a member that others told of may take to be reached before it is suspected. Default 3 s.
     pub reach_grace: Duration,
     /// Without `expect`: how long a node with seeds looks for a cluster before it is one of its own. Default 2 s.
-    /// A node without any address to dial waits 50 ms.
+    /// A node without any address to dial waits 50 ms, and for the answers of those connected to it.
     pub join_grace: Duration,
     /// How long a member that has left is remembered. Default 60 s; sane from 10 s on.
     pub forget_left_after: Duration,

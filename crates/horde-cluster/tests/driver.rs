@@ -260,3 +260,39 @@ fn a_lone_node_is_up_by_itself_and_a_dropped_handle_ends_it() {
     let again = Cluster::start(ClusterConfig::default(), end, control);
     assert!(again.is_ok(), "the topic is free again: {again:?}");
 }
+
+#[test]
+fn a_node_whose_network_is_slow_to_tell_of_its_peers_does_not_begin_alone() {
+    let network = MemoryNetwork::new();
+    let one = Node::start(&network, id("one", 1), ClusterConfig::default());
+    assert_eq!(block_on(one.cluster.ready()), Ok(()));
+    // Its tasks wait until somebody drives this runtime.
+    let idle = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let end = {
+        let _entered = idle.enter();
+        network.attach(id("two", 1))
+    };
+    let cluster = Cluster::start(ClusterConfig::default(), end, Control::start("two").unwrap()).unwrap();
+    let (sender, events) = mpsc::channel();
+    let _watch = cluster.watch(move |event, view| {
+        let _test_over = sender.send((event.clone(), view.alive().count()));
+    });
+    assert!(events.recv_timeout(Duration::from_millis(200)).is_err(), "it is Up though it has a peer");
+    let ready = async { tokio::time::timeout(DEADLINE, cluster.ready()).await };
+    assert_eq!(idle.block_on(ready), Ok(Ok(())));
+    assert_eq!(cluster.view().alive().count(), 2);
+}
+
+#[test]
+fn nodes_started_right_after_each_other_find_themselves_in_one_cluster() {
+    for _ in 0..10 {
+        let network = MemoryNetwork::new();
+        let nodes: Vec<Node> = ["one", "two", "three"]
+            .map(|name| Node::start(&network, id(name, 1), ClusterConfig::default()))
+            .into();
+        for node in &nodes {
+            assert_eq!(block_on(node.cluster.ready()), Ok(()));
+            node.sees("three", |view| view.alive().count() == 3);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use horde_transport::NodeId;
 
 use super::inquiry::{Inquiry, Own};
 use super::membership::{Membership, Output, Warning};
-use super::state::Fate;
+use super::state::{Fate, Known};
 use super::wire::{Frame, Lifecycle, Record, Refusal};
 use crate::{MemberEvent, Stopped};
 
@@ -15,10 +15,17 @@ const SETTLE: Duration = Duration::from_millis(50);
 
 impl Membership {
     /// When a node that was told to expect nobody takes itself for a cluster; none when it expects others.
+    ///
+    /// With nobody to dial that is soon, unless a peer has not yet said what it knows. Of several that join at once
+    /// the lowest begins, and the others follow it.
     pub(crate) fn alone_at(&self) -> Option<Duration> {
         let nowhere = self.found.values().all(|set| set.iter().all(|at| Some(*at) == self.config.address));
-        let nobody = self.known.is_empty() && self.links.is_empty();
-        let grace = if nowhere && nobody { SETTLE } else { self.config.join_grace };
+        let heard = self.awaited.is_empty() && self.links.values().all(|link| link.listed);
+        let first = |known: &Known| {
+            known.record.id > self.own.id && self.links.contains_key(&known.record.id) || !known.is_alive()
+        };
+        let begins = nowhere && heard && self.known.values().all(first);
+        let grace = if begins { SETTLE } else { self.config.join_grace };
         self.config.expect.is_none().then_some(self.started + grace)
     }
 

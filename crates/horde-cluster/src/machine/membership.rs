@@ -53,6 +53,8 @@ pub enum Input {
         /// All addresses it now believes in.
         addresses: BTreeSet<SocketAddr>,
     },
+    /// Who is connected already: each will come as [`Input::PeerUp`], perhaps late. Given once, at the start.
+    Present(BTreeSet<NodeId>),
     /// The local node announces that it will leave.
     Leaving,
     /// The local node leaves now.
@@ -164,6 +166,8 @@ pub struct Membership {
     pub(crate) own: Record,
     pub(crate) known: BTreeMap<NodeName, Known>,
     pub(crate) links: BTreeMap<NodeId, Link>,
+    /// Peers that are connected and were not told of yet.
+    pub(crate) awaited: BTreeSet<NodeId>,
     /// Peers that were told why they are no members, and when their connections are closed.
     pub(crate) refused: BTreeMap<NodeId, (Duration, String)>,
     pub(crate) found: BTreeMap<String, BTreeSet<SocketAddr>>,
@@ -210,6 +214,7 @@ impl Membership {
             own,
             known: BTreeMap::new(),
             links: BTreeMap::new(),
+            awaited: BTreeSet::new(),
             refused: BTreeMap::new(),
             found: BTreeMap::new(),
             vanished: BTreeSet::new(),
@@ -266,6 +271,7 @@ impl Membership {
             Input::Frame { from, frame } => self.frame(&from, &frame),
             Input::Probed { probe, answered } => self.probed(probe, answered),
             Input::Found { source, addresses } => self.found(source, addresses),
+            Input::Present(peers) => self.present(peers),
             Input::Leaving => self.announce_leaving(),
             Input::Leave { by } => self.leave(by),
         }

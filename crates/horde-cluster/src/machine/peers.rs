@@ -1,5 +1,7 @@
 //! Connections that come and go, and what comes over them.
 
+use std::collections::BTreeSet;
+
 use horde_transport::{DownReason, NodeId, Peer, Role};
 
 use super::membership::{Membership, Output, Warning};
@@ -13,6 +15,7 @@ impl Membership {
             return;
         }
         let id = peer.id.clone();
+        self.awaited.remove(&id);
         if let Some(why) = self.refusal(&id) {
             return self.refuse(&id, why);
         }
@@ -36,7 +39,17 @@ impl Membership {
             }
         }
         self.greet(&id);
+        if self.own.lifecycle == Lifecycle::Joining {
+            // What it told on connecting is lost if this node did not listen yet.
+            self.pull(&id);
+        }
         self.proof(&id, self.now);
+    }
+
+    /// The network has these connections already; word of them is under way.
+    pub(crate) fn present(&mut self, peers: BTreeSet<NodeId>) {
+        let unheard = |peer: &NodeId| *peer != self.own.id && !self.links.contains_key(peer);
+        self.awaited = peers.into_iter().filter(unheard).collect();
     }
 
     /// Says all that this node knows, and starts heartbeats.
@@ -62,6 +75,7 @@ impl Membership {
     /// A connection ended.
     pub(crate) fn peer_down(&mut self, peer: &NodeId, reason: &DownReason) {
         self.refused.remove(peer);
+        self.awaited.remove(peer);
         let Some(link) = self.links.remove(peer) else { return };
         let now = self.now;
         let Some(known) = self.known.get_mut(peer.name()).filter(|known| known.record.id == *peer) else {

@@ -18,6 +18,66 @@ fn a_node_with_nobody_to_dial_is_up_after_a_moment() {
 }
 
 #[test]
+fn a_connected_peer_that_was_not_heard_yet_is_waited_for() {
+    let (me, a) = (id("me", 5), id("a", 1));
+    let mut bench = Bench::new(ClusterConfig::default());
+    bench.input(Input::Present([a.clone(), me.clone()].into()));
+    bench.pass(ms(1000), &[]);
+    assert_eq!(bench.status(&me), Some(MemberStatus::Joining), "its connection was not told of yet");
+    bench.up(&a);
+    bench.pass(ms(500), &[]);
+    assert_eq!(bench.status(&me), Some(MemberStatus::Joining), "it has said nothing yet");
+    bench.frame(&a, &Frame::Own(record(&a, Lifecycle::Up)));
+    assert_eq!(bench.status(&me), Some(MemberStatus::Joining), "its list has not come yet");
+    bench.frame(&a, &Frame::Members { told: Vec::new(), last: true });
+    assert_eq!(bench.status(&me), Some(MemberStatus::Up));
+}
+
+#[test]
+fn a_mute_peer_keeps_a_node_from_being_up_for_no_longer_than_the_grace() {
+    let (me, a, b) = (id("me", 5), id("a", 1), id("b", 1));
+    for told in [false, true] {
+        let mut bench = Bench::new(ClusterConfig::default());
+        bench.input(Input::Present([a.clone(), b.clone()].into()));
+        if told {
+            bench.up(&a);
+        }
+        bench.pass(ms(1999), &[]);
+        assert_eq!(bench.status(&me), Some(MemberStatus::Joining));
+        bench.pass(ms(1), &[]);
+        assert_eq!(bench.status(&me), Some(MemberStatus::Up));
+    }
+}
+
+#[test]
+fn of_those_that_join_together_the_lowest_begins_and_the_others_follow() {
+    let (me, a, z) = (id("me", 5), id("a", 1), id("z", 1));
+    let joining = |bench: &mut Bench, peer| {
+        bench.up(peer);
+        bench.frame(peer, &Frame::Own(record(peer, Lifecycle::Joining)));
+        bench.frame(peer, &Frame::Members { told: Vec::new(), last: true });
+    };
+    let mut bench = Bench::new(ClusterConfig::default());
+    joining(&mut bench, &z);
+    bench.pass(ms(50), &[&z]);
+    assert_eq!(bench.status(&me), Some(MemberStatus::Up));
+    let mut bench = Bench::new(ClusterConfig::default());
+    joining(&mut bench, &a);
+    bench.pass(ms(1000), &[&a]);
+    assert_eq!(bench.status(&me), Some(MemberStatus::Joining));
+    bench.frame(&a, &Frame::Own(Record { version: 2, ..record(&a, Lifecycle::Up) }));
+    assert_eq!(bench.status(&me), Some(MemberStatus::Up));
+}
+
+#[test]
+fn who_joins_asks_for_what_its_peers_told_before_it_listened() {
+    let a = id("a", 1);
+    let mut bench = Bench::new(ClusterConfig::default());
+    bench.up(&a);
+    assert!(bench.sent.contains(&(a.clone(), Frame::Pull)));
+}
+
+#[test]
 fn where_nobody_is_up_all_that_are_expected_must_be_known() {
     let (a, b) = (id("a", 1), id("b", 1));
     let mut bench = Bench::new(ClusterConfig { expect: Some(3), ..ClusterConfig::default() });
