@@ -1,13 +1,14 @@
 //! The replicated map: local and remote writes, reads, merges, differences, memory.
 //!
-//! Keys are `u64`, and 16-byte texts beside them (`*_text`); values are 32 bytes; one shard, one core. Replicas have one
+//! Keys are `u64`, and 16-byte texts beside them (`*_text`); values are 32 bytes; one shard, one core, its CPU time. Replicas have one
 //! neighbour, so that a local write pays for its push. The peer is `crdts`: a `Map` of `MVReg`, the nearest it has.
 
 mod peer;
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use cpu_time::ThreadTime;
 use delta_crdt::{Config, Key, LastWriter, Message, Now, Output, Replica, ReplicaId};
 
 use crate::harness::{Figure, Options, heap_bytes};
@@ -133,7 +134,7 @@ fn repeat(runs: usize, mut work: impl FnMut() -> f64) -> Vec<f64> {
 }
 
 fn time_each<K, R>(keys: &[K], mut work: impl FnMut(&K) -> R) -> f64 {
-    let start = Instant::now();
+    let start = ThreadTime::now();
     for key in keys {
         black_box(work(black_box(key)));
     }
@@ -164,7 +165,7 @@ fn put_100k<K: Numbered>() -> impl FnMut() -> f64 {
     let mut places = Places::new();
     move || {
         let keys: Vec<K> = (0..100_000).map(|_| K::number(places.below(100_000))).collect();
-        let start = Instant::now();
+        let start = ThreadTime::now();
         for (i, key) in keys.into_iter().enumerate() {
             black_box(map.put(START, key, [i as u8; 32]));
             if i % 64 == 63 {
@@ -216,7 +217,7 @@ fn pair<K: Numbered>() -> (Map<K>, Map<K>) {
 /// Milliseconds from meeting to equal, all bytes through the wire form, both sides on this core.
 fn merge<K: Numbered>() -> f64 {
     let (mut a, mut b) = (filled::<K>(1, MILLION), empty(2));
-    let start = Instant::now();
+    let start = ThreadTime::now();
     meet(&mut a, &mut b);
     let taken = start.elapsed().as_secs_f64() * 1e3;
     assert_eq!(b.len(), a.len());
@@ -238,7 +239,7 @@ fn apply_remote<K: Numbered>(a: &mut Map<K>, b: &mut Map<K>) -> f64 {
     while let Some(Output::Send { message, .. }) = a.poll_output() {
         messages.push(message);
     }
-    let start = Instant::now();
+    let start = ThreadTime::now();
     for message in messages {
         b.receive(START, a.id(), message);
         discard(b);
@@ -256,7 +257,7 @@ fn difference<K: Numbered>(a: &mut Map<K>, b: &mut Map<K>) -> (f64, usize) {
     a.flush(START);
     discard(a);
     a.set_congested(START, b.id(), false);
-    let start = Instant::now();
+    let start = ThreadTime::now();
     let sent = exchange(a, b);
     (start.elapsed().as_secs_f64() * 1e6, sent)
 }

@@ -1,5 +1,6 @@
 //! `bench [SUITE ..] [--quick] [--json] [--plot [FILE.svg]]`: suites, or all, each with its peers in the same run.
 
+mod crdt;
 mod harness;
 mod plot;
 mod ring;
@@ -14,8 +15,8 @@ use harness::Options;
 static HEAP: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
 
 /// The suites by name: one file each.
-const SUITES: [(&str, fn(&Options) -> std::io::Result<()>); 2] =
-    [("ring", ring::run), ("transport", transport::run)];
+const SUITES: [(&str, fn(&Options) -> std::io::Result<()>); 3] =
+    [("crdt", crdt::run), ("ring", ring::run), ("transport", transport::run)];
 
 fn main() -> ExitCode {
     let (wanted, options) = match Options::parse(std::env::args().skip(1)) {

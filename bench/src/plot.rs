@@ -25,11 +25,12 @@ pub fn bars(series: &[&str], panels: &[Panel]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {total}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"{WIDTH}\" height=\"{total}\" fill=\"#ffffff\"/>\n"
     );
+    let mut x = LEFT;
     for (at, name) in series.iter().enumerate() {
-        let x = LEFT + at as f64 * 120.0;
         let colour = COLOURS[at % COLOURS.len()];
         let _ = writeln!(svg, "<rect x=\"{x}\" y=\"12\" width=\"12\" height=\"12\" fill=\"{colour}\"/>");
         let _ = writeln!(svg, "<text x=\"{}\" y=\"22\" font-size=\"11\">{name}</text>", x + 16.0);
+        x += 40.0 + 7.0 * name.len() as f64;
     }
     for (at, one) in panels.iter().enumerate() {
         panel(&mut svg, one, 60.0 + at as f64 * (HEIGHT + 70.0));

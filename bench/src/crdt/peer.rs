@@ -1,8 +1,8 @@
 //! The peer: `crdts::Map` of `MVReg`.
 
 use std::hint::black_box;
-use std::time::Instant;
 
+use cpu_time::ThreadTime;
 use crdts::{CmRDT, CvRDT, MVReg, Map};
 
 use super::{Numbered, Places, Value};
@@ -30,7 +30,7 @@ pub fn put<K: Numbered>(map: &mut Peer<K>, keys: u64) -> f64 {
     let mut places = Places::new();
     let keys: Vec<K> = (0..20_000).map(|_| K::number(places.below(keys))).collect();
     let count = keys.len() as f64;
-    let start = Instant::now();
+    let start = ThreadTime::now();
     for key in keys {
         write(map, key, [7; 32]);
     }
@@ -46,7 +46,7 @@ pub fn get<K: Numbered>(map: &Peer<K>, key: &K) -> usize {
 pub fn merge<K: Numbered>(full: &Peer<K>) -> f64 {
     let copy = full.clone();
     let mut map = Peer::new();
-    let start = Instant::now();
+    let start = ThreadTime::now();
     map.merge(copy);
     black_box(&map);
     start.elapsed().as_secs_f64() * 1e3
