@@ -117,3 +117,15 @@ fn a_hash_of_all_owners_of_a_large_table_is_frozen() {
         .collect();
     assert_eq!(KeyHash::of(owners).as_u64(), 0x7c51_1c50_0e8f_ceef);
 }
+
+#[test]
+fn a_hash_of_all_owners_under_a_bound_is_frozen() {
+    let members: Members<u32> = (0..50).map(|id| Member::new(id).weight(1 + id % 3)).collect();
+    let owner_hash = |placement: &dyn Placement<u32>| {
+        let owners = (0..16_384_u64).filter_map(|slot| placement.owner(KeyHash::from_u64(slot << 50)));
+        KeyHash::of(owners.flat_map(|owner| owner.to_le_bytes()).collect::<Vec<u8>>()).as_u64()
+    };
+    let slots = Slots::at_least(16_384);
+    assert_eq!(owner_hash(&BoundedSlots::new(members.clone(), slots)), 0x2ed1_6f37_946e_e812);
+    assert_ne!(owner_hash(&SlotTable::new(members, slots)), 0x2ed1_6f37_946e_e812);
+}
