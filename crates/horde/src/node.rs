@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use horde_cluster::{Cluster, ClusterConfig, Control, Stopped, View};
+use horde_cluster::{Cluster, ClusterConfig, Control, MemberEvent, Stopped, View, Watch};
 use horde_process::Process;
 #[cfg(feature = "quic")]
 use horde_transport::{ClusterKey, Identity, Quic, QuicConfig};
@@ -25,6 +25,8 @@ struct Inner {
     cluster: Cluster,
     #[cfg(feature = "quic")]
     quic: Option<Arc<Quic>>,
+    /// Hangs up on members that are down.
+    _hangs_up: Watch,
 }
 
 impl Node {
@@ -267,7 +269,13 @@ impl NodeBuilder {
             .map(|(kind, reads)| (kind.to_owned(), (*reads.start(), *reads.end())))
             .collect();
         let wait = config.expect.is_none();
-        let cluster = Cluster::start(config, network, control)?;
+        let cluster = Cluster::start(config, network.clone(), control)?;
+        // Whoever waits for an answer of a member that is down waits in vain. Should it live after all, it connects again.
+        let hangs_up = cluster.watch(move |event, _| {
+            if let MemberEvent::Down(node) = event {
+                network.disconnect(node, "it was declared down");
+            }
+        });
         processes.insert(cluster.clone());
         horde_registry::host(&processes).map_err(|error| NodeError::Hosting(error.to_string()))?;
         horde_supervisor::host(&processes).map_err(|error| NodeError::Hosting(error.to_string()))?;
@@ -276,6 +284,7 @@ impl NodeBuilder {
             cluster,
             #[cfg(feature = "quic")]
             quic,
+            _hangs_up: hangs_up,
         }));
         if wait {
             node.ready().await?;
