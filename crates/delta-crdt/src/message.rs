@@ -191,11 +191,14 @@ pub(crate) struct Commit {
     pub(crate) floors: Vec<(u32, u64)>,
 }
 
+/// The credit that says that nobody wants the session.
+pub(crate) const STOP: u32 = u32::MAX;
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Credit {
     pub(crate) shard: u16,
     pub(crate) answer: u64,
-    /// Fragments received so far.
+    /// Fragments received so far, or [`STOP`].
     pub(crate) received: u32,
 }

@@ -52,9 +52,9 @@ impl Index {
         }
     }
 
-    /// True when less than half of the entries can still be live.
+    /// True when less than a third of the entries can still be live.
     pub(crate) fn is_sparse(&self) -> bool {
-        self.sparse.len() + self.tail.len() > 2 * self.live + 64
+        self.sparse.len() + self.tail.len() > 3 * self.live + 64
     }
 
     /// Drops the entries that `holds` denies.

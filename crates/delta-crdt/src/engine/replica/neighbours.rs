@@ -18,6 +18,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let shards = self.shards.len();
         self.peers.entry(peer).or_insert_with(|| Peer::new(shards, now.monotonic)).up();
         self.end_sessions(peer);
+        self.serve_next(now);
         self.links += 1;
         self.count_neighbours();
         self.status_due.get_or_insert(now.monotonic + self.config.status_interval);
@@ -32,6 +33,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         state.links = None;
         self.links += 1;
         self.end_sessions(peer);
+        self.serve_next(now);
         if let Some(origin) = self.origins.number(peer) {
             for shard in &mut self.shards {
                 shard.park.forget(origin);

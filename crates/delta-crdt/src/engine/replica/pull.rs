@@ -12,7 +12,7 @@ use crate::engine::rules::Rule;
 use crate::engine::session::Incoming;
 use crate::engine::shard::{Context, Joined};
 use crate::engine::store::Sib;
-use crate::message::{Body, Commit, Credit, Fragment, Pull, PullShard};
+use crate::message::{Body, Commit, Credit, Fragment, Pull, PullShard, STOP};
 use crate::{Key, Now, Output, ReplicaId, Stamp, Warning, Winner};
 
 /// Fragments of one session at most.
@@ -103,7 +103,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     pub(super) fn receive_fragment(&mut self, now: Now, from: ReplicaId, fragment: Fragment<K, V>) {
         let place = (from, fragment.shard);
         let Some(incoming) = self.incoming.get_mut(&place).filter(|i| i.session == fragment.session) else {
-            return;
+            // Given up, or done: who serves it shall not wait for credit while others wait for their turn.
+            let (shard, answer) = (fragment.shard, fragment.answer);
+            return self.send(from, Body::Credit(Credit { shard, answer, received: STOP }));
         };
         let (shard, answer, number) = (fragment.shard, fragment.answer, fragment.number);
         if !incoming.turn_to(answer, now.monotonic) {

@@ -9,7 +9,7 @@ use crate::engine::origins::Origins;
 use crate::engine::rules::Rule;
 use crate::engine::session::Outgoing;
 use crate::engine::store::Sib;
-use crate::message::{Body, Commit, Credit, Fragment, Part, Pull, PullShard};
+use crate::message::{Body, Commit, Credit, Fragment, Part, Pull, PullShard, STOP};
 use crate::{Key, Now, ReplicaId, Warning, Winner};
 
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
@@ -28,6 +28,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             if self.outgoing.len() >= self.config.max_sessions && !self.outgoing.contains_key(&place) {
                 self.queued.insert(place, (ask, vector));
             } else {
+                self.queued.remove(&place);
                 self.serve(now, from, &ask, &vector);
             }
         }
@@ -153,6 +154,10 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     pub(super) fn receive_credit(&mut self, now: Now, from: ReplicaId, credit: Credit) {
         let place = (from, credit.shard);
         if let Some(session) = self.outgoing.get_mut(&place).filter(|s| s.answer == credit.answer) {
+            if credit.received == STOP {
+                self.outgoing.remove(&place);
+                return self.serve_next(now);
+            }
             session.confirmed = session.confirmed.max(credit.received.min(session.sent));
             session.progress_at = now.monotonic;
             self.pump(now, place);
