@@ -62,6 +62,8 @@ pub struct MemoryNode {
 
 /// The link number of a node's requests to itself.
 const SELF: u64 = 0;
+/// Lives of one name that are connected at once.
+const LIVES: usize = 2;
 
 fn pair(a: &NodeId, b: &NodeId) -> (NodeId, NodeId) {
     if a < b { (a.clone(), b.clone()) } else { (b.clone(), a.clone()) }
@@ -76,8 +78,8 @@ impl MemoryNetwork {
 
     /// Adds a node and connects it to all others; its task runs on the caller's tokio runtime.
     ///
-    /// A higher incarnation of a name ends the lower one (`Replaced`), as does attaching the same id again. A lower
-    /// one than the attached is connected to nobody.
+    /// Two lives of one name may be attached at once, as over QUIC; a third is connected to nobody, until one of them
+    /// is gone and it is healed. Attaching the same id again ends the earlier one (`Replaced`).
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -94,19 +96,13 @@ impl MemoryNetwork {
     pub fn attach_with(&self, id: NodeId, role: Role, limits: Limits) -> Arc<MemoryNode> {
         let dispatch = Dispatch::start(id.clone(), limits, Handle::current());
         let mut hub = lock(&self.hub);
-        let lives: Vec<NodeId> = hub.nodes.keys().filter(|node| node.name() == id.name()).cloned().collect();
-        let outlived = lives.iter().any(|life| *life > id);
-        for life in lives.iter().filter(|life| **life <= id) {
-            hub.remove(life, &DownReason::Replaced, false);
+        if hub.nodes.contains_key(&id) {
+            hub.remove(&id, &DownReason::Replaced, false);
         }
         hub.nodes.insert(id.clone(), Attached { dispatch: dispatch.clone(), role });
         let others: Vec<NodeId> = hub.nodes.keys().filter(|other| **other != id).cloned().collect();
         for other in others {
-            if outlived {
-                hub.cuts.insert(pair(&id, &other));
-            } else {
-                hub.connect(&id, &other);
-            }
+            hub.connect(&id, &other);
         }
         Arc::new(MemoryNode { hub: Arc::downgrade(&self.hub), dispatch })
     }
@@ -183,7 +179,8 @@ impl MemoryNetwork {
 impl Hub {
     fn connect(&mut self, a: &NodeId, b: &NodeId) {
         let key = pair(a, b);
-        if a == b || self.cuts.contains(&key) || self.links.contains_key(&key) {
+        let unfit = self.cuts.contains(&key) || self.links.contains_key(&key);
+        if a == b || unfit || self.lives(a, b) >= LIVES || self.lives(b, a) >= LIVES {
             return;
         }
         let (Some(left), Some(right)) = (self.nodes.get(a), self.nodes.get(b)) else { return };
@@ -192,6 +189,13 @@ impl Hub {
         let peer = |id: &NodeId, role| Peer { id: id.clone(), address: None, role };
         left.dispatch.push(Item::Up(peer(b, right.role), None));
         right.dispatch.push(Item::Up(peer(a, left.role), None));
+    }
+
+    /// How many lives of the name of `other` are connected to `node`, itself included.
+    fn lives(&self, node: &NodeId, other: &NodeId) -> usize {
+        let named = |one: &NodeId, two: &NodeId| one == node && two.name() == other.name();
+        let own = usize::from(node.name() == other.name());
+        self.links.keys().filter(|(a, b)| named(a, b) || named(b, a)).count() + own
     }
 
     /// `reasons`: what `a` hears, and what `b` hears.

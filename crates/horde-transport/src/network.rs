@@ -111,7 +111,7 @@ pub enum DownReason {
     Goodbye,
     /// We closed it.
     Disconnected,
-    /// A higher incarnation of the same name connected.
+    /// The same node was attached again in its place; in memory only.
     Replaced,
     /// The connection was lost; the text says how.
     Lost(String),

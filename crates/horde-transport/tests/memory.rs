@@ -44,16 +44,34 @@ async fn a_cut_heals() {
 }
 
 #[tokio::test]
-async fn a_higher_incarnation_replaces_the_lower() {
+async fn two_lives_of_one_name_are_connected_at_once_and_a_third_to_nobody() {
+    let network = MemoryNetwork::new();
+    let (one, new, old) =
+        (network.attach(id("one", 1)), network.attach(id("two", 2)), network.attach(id("two", 1)));
+    let mut seen = Recorder::on(&*one, "watch");
+    let ups = [seen.up().await.id, seen.up().await.id];
+    assert_eq!(ups, [old.local().clone(), new.local().clone()]);
+    assert_eq!(old.peers().len(), 2);
+    let third = network.attach(id("two", 3));
+    assert!(third.peers().is_empty());
+    assert!(seen.heard().is_empty());
+    network.kill(old.local());
+    network.rejoin(third.local());
+    assert_eq!(seen.down().await.0, *old.local());
+    assert_eq!(seen.up().await.id, *third.local());
+}
+
+#[tokio::test]
+async fn the_same_life_attached_again_takes_its_own_place() {
     let network = MemoryNetwork::new();
     let (one, old) = (network.attach(id("one", 1)), network.attach(id("two", 1)));
     let mut seen = Recorder::on(&*one, "watch");
     seen.up().await;
-    let new = network.attach(id("two", 2));
+    let new = network.attach(id("two", 1));
     assert_eq!(seen.down().await, (old.local().clone(), DownReason::Replaced));
     assert_eq!(seen.up().await.id, *new.local());
-    let late = network.attach(id("two", 1));
-    assert!(late.peers().is_empty(), "a life that is over connects to nobody");
+    drop(old);
+    assert_eq!(one.peers().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -62,13 +62,21 @@ async fn another_cluster_is_refused_by_its_name() {
     }
 }
 
+/// A node in another life, or in another role.
+fn life(name: &str, incarnation: u64, role: Role) -> std::sync::Arc<Quic> {
+    let mut config = config(name);
+    (config.incarnation, config.role) = (incarnation, role);
+    Quic::bind(config).unwrap()
+}
+
 #[tokio::test]
-async fn a_name_that_is_taken_is_refused() {
-    let member = node("same");
-    let mut config = config("same");
-    config.incarnation = 2;
-    let stranger = Quic::bind(config).unwrap();
-    let (there, _) = refused(&stranger, &member).await;
+async fn two_lives_of_one_name_may_meet() {
+    connect(&life("same", 2, Role::Node), &node("same")).await;
+}
+
+#[tokio::test]
+async fn a_client_under_the_name_of_a_node_is_refused_by_that_node() {
+    let (there, _) = refused(&life("same", 2, Role::Client), &node("same")).await;
     assert!(there.contains("the name same is taken"), "{there}");
 }
 
@@ -177,24 +185,31 @@ async fn a_dropped_network_is_lost_to_its_peers() {
 }
 
 #[tokio::test]
-async fn a_later_life_replaces_an_earlier_one() {
-    let member = node("member");
-    let mut heard = Recorder::on(&*member, "watch");
-    let old = node("other");
-    connect(&old, &member).await;
-    let mut config = config("other");
-    config.incarnation = 2;
-    let new = Quic::bind(config).unwrap();
-    new.dial(member.local_addr());
-    assert_eq!(heard.up().await.id, id("other", 1));
-    assert_eq!(heard.down().await, (id("other", 1), DownReason::Replaced));
-    assert_eq!(heard.up().await.id, id("other", 2));
-    until(
-        &old,
-        "the old one is told",
-        |old| matches!(failure(old), Some(DialFailure::RefusedUs(why)) if why.contains("a later life")),
-    )
-    .await;
+async fn two_lives_of_one_name_are_connected_at_once_and_a_third_waits() {
+    for older_first in [true, false] {
+        let member = node("member");
+        let mut heard = Recorder::on(&*member, "watch");
+        let (first, second) = if older_first { (1, 2) } else { (2, 1) };
+        let lives = [life("other", first, Role::Node), life("other", second, Role::Node)];
+        for other in &lives {
+            connect(other, &member).await;
+            assert_eq!(heard.up().await.id, *other.local());
+        }
+        until(&member, "tethered", |member| member.stats().iter().all(|stats| stats.tethered)).await;
+        let third = life("other", 3, Role::Node);
+        third.dial(member.local_addr());
+        let lives_text = "two lives of other are connected";
+        let waits = |third: &Quic| matches!(failure(third), Some(DialFailure::RefusedUs(why)) if why.contains(lives_text));
+        until(&third, "the third is told", waits).await;
+        for other in &lives {
+            let _echo = reverser(&**other, "echo");
+            assert!(ask(&*member, other.local(), "echo", b"x", SOON).await.is_ok());
+        }
+        assert!(heard.heard().is_empty(), "nobody is disturbed");
+        lives[0].close(SOON).await;
+        assert_eq!(heard.down().await, (lives[0].local().clone(), DownReason::Goodbye));
+        assert_eq!(heard.up().await.id, *third.local());
+    }
 }
 
 #[tokio::test]

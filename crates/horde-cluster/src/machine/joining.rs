@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use horde_transport::NodeId;
 
-use super::inquiry::{Inquiry, Own};
+use super::inquiry::{Inquiry, Own, Verdict};
 use super::membership::{Membership, Output, Warning};
 use super::state::{Fate, Known};
 use super::wire::{Frame, Lifecycle, Record, Refusal};
@@ -56,37 +56,42 @@ impl Membership {
         }
     }
 
-    /// A newcomer wants a name: the life that has it is probed, for a heartbeat unless it is suspected already.
-    ///
-    /// A network that closed that life's connection itself, for the newcomer, has left nothing to probe: then a life
-    /// that nothing spoke against and that was heard within the suspicion time keeps its name.
+    /// A newcomer wants a name: the life that has it is probed for a heartbeat, and the others are asked about it.
     pub(crate) fn probe_holder(&mut self, holder: &NodeId) {
-        let (now, linked, factor) = (self.now, self.links.contains_key(holder), self.health.factor());
-        let window = if linked { self.config.heartbeat * factor } else { Duration::ZERO };
-        let heard_lately = now.saturating_sub(self.config.suspect_after * factor);
+        let (now, linked, window) = (self.now, self.links.contains_key(holder), self.slow_window());
+        let careful = now < self.listening;
         let Some(known) = self.known.get_mut(holder.name()) else { return };
-        if known.inquiry.is_some() || known.displaced.is_some_and(|heard| heard >= heard_lately) {
-            return;
+        match &mut known.inquiry {
+            Some(inquiry) if inquiry.own == Own::Silent => self.ask(holder),
+            // Its connection was lost: a newcomer speaks for a restart, so that it has less time to come back.
+            Some(Inquiry { own: Own::Probing { until, .. }, .. }) if !linked && !careful => {
+                *until = (*until).min(now + window);
+            }
+            Some(_) => {}
+            None if linked => {
+                known.inquiry = Some(Inquiry::new(now, Own::Probing { until: now + window, window }, false));
+                self.ask(holder);
+                self.beat(holder);
+            }
+            None => self.begin_silent(holder),
         }
-        known.inquiry = Some(Inquiry::new(now, Own::Probing { until: now + window, window }, false));
-        self.beat(holder);
     }
 
-    /// Ends the wait of newcomers whose name's holder has answered or is silent.
+    /// Ends the wait of newcomers whose name's holder has answered, here or elsewhere, or is gone.
     pub(crate) fn settle_contests(&mut self) {
         let contested = self.links.iter().filter_map(|(id, link)| Some((id.clone(), link.contest.as_ref()?)));
         let contested: Vec<_> =
             contested.map(|(id, contest)| (id, contest.holder.clone(), established(contest))).collect();
         for (newcomer, holder, established) in contested {
-            let known =
-                self.known.get(holder.name()).filter(|known| known.record.id == holder && known.is_alive());
-            let silent = |inquiry: &Inquiry| inquiry.own == Own::Silent;
-            match known.map(|known| (known.inquiry.as_ref().map(silent), known.address)) {
-                Some((Some(false), _)) if !established => {}
-                Some((None, address)) if !established => {
-                    self.refuse(&newcomer, Refusal::NameTaken { holder, address });
-                }
-                _ => self.admit(&newcomer, &holder),
+            let known = self.known.get(holder.name());
+            let known = known.filter(|known| known.record.id == holder && known.is_alive() && !established);
+            let lives = |inquiry: &Inquiry| {
+                inquiry.verdict(self.now, |voter| self.observes(voter)) == Verdict::Outvoted
+            };
+            match known.map(|known| (known.inquiry.as_ref().is_none_or(lives), known.address)) {
+                None => self.admit(&newcomer, &holder),
+                Some((true, address)) => self.refuse(&newcomer, Refusal::NameTaken { holder, address }),
+                Some((false, _)) => {}
             }
         }
     }
@@ -104,13 +109,40 @@ impl Membership {
         let pending =
             self.links.get_mut(newcomer).and_then(|link| link.contest.take()).and_then(|c| c.pending);
         self.greet(newcomer);
-        if self.links.contains_key(holder) {
-            let address = self.links.get(newcomer).and_then(|link| link.peer.address);
-            self.refuse(holder, Refusal::Superseded { by: newcomer.clone(), address });
-        }
+        self.close_replaced(holder, newcomer);
         if let Some(record) = pending {
             self.on_own(newcomer, record);
             self.pull(newcomer);
+        }
+    }
+
+    /// A later life has the name: the connection to this one is of no use.
+    pub(crate) fn close_replaced(&mut self, old: &NodeId, by: &NodeId) {
+        if self.links.contains_key(old) {
+            let address = self.links.get(by).and_then(|link| link.peer.address);
+            self.refuse(old, Refusal::Superseded { by: by.clone(), address });
+        }
+    }
+
+    /// A member under the name of a later life that is known: that one, if it is no member itself, gives way.
+    pub(crate) fn meet_elder(&mut self, elder: &Record) {
+        let Some(known) = self.known.get(elder.id.name()) else { return };
+        let (later, address, joining) =
+            (known.record.id.clone(), known.address, known.record.lifecycle == Lifecycle::Joining);
+        if later <= elder.id || elder.lifecycle == Lifecycle::Left {
+            return;
+        }
+        if !joining || elder.lifecycle == Lifecycle::Joining {
+            return self.refuse(&elder.id, Refusal::Superseded { by: later, address });
+        }
+        if self.known.remove(later.name()).is_some_and(|known| known.is_alive()) {
+            self.events.push(MemberEvent::Down(later.clone()));
+        }
+        self.digest = None;
+        self.changed = true;
+        if self.links.contains_key(&later) {
+            let (holder, address) = (elder.id.clone(), elder.address);
+            self.refuse(&later, Refusal::NameTaken { holder, address });
         }
     }
 
@@ -132,15 +164,21 @@ impl Membership {
     }
 
     /// This node is not taken as a member.
-    pub(crate) fn on_refused(&mut self, why: &Refusal) {
+    pub(crate) fn on_refused(&mut self, from: &NodeId, mut why: Refusal) {
+        let seen_at = |id: &NodeId| self.links.get(id).and_then(|link| link.peer.address);
+        if let Refusal::NameTaken { holder: id, address } | Refusal::Superseded { by: id, address } = &mut why
+            && id == from
+        {
+            *address = seen_at(id).or(*address);
+        }
         let joining = self.own.lifecycle == Lifecycle::Joining;
-        let ours = match why {
+        let ours = match &why {
             Refusal::NameTaken { holder, .. } => joining && holder.name() == self.own.id.name(),
             Refusal::Superseded { by, .. } => by.name() == self.own.id.name() && *by > self.own.id,
             Refusal::Full { .. } => joining,
         };
         if ours {
-            self.stop(stopped(why, &self.own.id));
+            self.stop(stopped(&why, &self.own.id));
         }
     }
 

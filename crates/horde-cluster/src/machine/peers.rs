@@ -32,7 +32,7 @@ impl Membership {
             return self.probe_holder(&holder);
         }
         if let Some(known) = self.known.get_mut(id.name()).filter(|known| known.record.id == id) {
-            (known.met, known.displaced) = (true, None);
+            known.met = true;
             if address.is_some() && known.address != address {
                 known.address = address;
                 self.changed = true;
@@ -62,7 +62,8 @@ impl Membership {
     /// Why a peer that just connected cannot be a member.
     fn refusal(&self, id: &NodeId) -> Option<Refusal> {
         match self.known.get(id.name()) {
-            Some(known) if known.record.id > *id => {
+            // One that is no member has not taken the name of a member: the peer's own record will say.
+            Some(known) if known.record.id > *id && known.record.lifecycle != Lifecycle::Joining => {
                 Some(Refusal::Superseded { by: known.record.id.clone(), address: known.address })
             }
             Some(_) => None,
@@ -76,14 +77,16 @@ impl Membership {
     pub(crate) fn peer_down(&mut self, peer: &NodeId, reason: &DownReason) {
         self.refused.remove(peer);
         self.awaited.remove(peer);
-        let Some(link) = self.links.remove(peer) else { return };
+        if self.links.remove(peer).is_none() {
+            return;
+        }
         let now = self.now;
         let Some(known) = self.known.get_mut(peer.name()).filter(|known| known.record.id == *peer) else {
             return;
         };
         match (reason, known.record.lifecycle) {
-            // Not its silence: it may connect again, and the newcomer must show that it may have the name.
-            (DownReason::Replaced, _) => (known.displaced, known.told) = (Some(link.heard), now),
+            // Not its silence: it connects again.
+            (DownReason::Replaced, _) => known.told = now,
             (DownReason::Goodbye, Lifecycle::Leaving) => self.note_left(peer),
             _ => self.lost(peer),
         }
@@ -107,7 +110,7 @@ impl Membership {
                 self.outputs.push_back(Output::Warn(Warning::NotItsOwn { from, about }));
             }
             (Frame::Own(record), _) => self.on_own(from, record),
-            (Frame::Refused(why), _) => self.on_refused(&why),
+            (Frame::Refused(why), _) => self.on_refused(from, why),
             (_, true) => {}
             (Frame::Members { told, last }, _) => self.on_members(from, told, last),
             (Frame::Pull, _) => {

@@ -59,6 +59,10 @@ impl Membership {
             contest.pending = Some(record);
             return;
         }
+        self.meet_elder(&record);
+        if !self.links.contains_key(from) {
+            return;
+        }
         let lifecycle = record.lifecycle;
         let new = !self.known.contains_key(from.name());
         self.learn(record.clone(), false);
@@ -105,16 +109,26 @@ impl Membership {
         match self.known.get(&name).map(|known| (known.record.id.clone(), known.is_alive())) {
             None if record.lifecycle == Lifecycle::Left => {}
             None => self.insert(record, down),
-            Some((id, _)) if id > record.id => {}
+            Some((id, alive)) if id > record.id => {
+                // The later life never was a member and is gone: the name is the elder's again.
+                let joining = |known: &Known| known.record.lifecycle == Lifecycle::Joining;
+                let member = matches!(record.lifecycle, Lifecycle::Up | Lifecycle::Leaving);
+                if !alive && !down && member && self.known.get(&name).is_some_and(joining) {
+                    self.known.remove(&name);
+                    self.insert(record, down);
+                }
+            }
             Some((id, _)) if id == record.id => self.update(record, down),
             Some((_, true)) if record.lifecycle == Lifecycle::Joining || down => {}
             Some((old, alive)) => {
                 // The newer life is a member, or the older one is gone: it takes the place.
+                let later = record.id.clone();
                 if alive {
-                    self.events.push(MemberEvent::Down(old));
+                    self.events.push(MemberEvent::Down(old.clone()));
                 }
                 self.known.remove(&name);
                 self.insert(record, down);
+                self.close_replaced(&old, &later);
             }
         }
     }

@@ -111,23 +111,12 @@ pub(crate) struct Known {
     pub(crate) told: Duration,
     /// Whether this node was ever connected to this life.
     pub(crate) met: bool,
-    /// When it was heard last, if the network then closed its connection for a newcomer under its name.
-    pub(crate) displaced: Option<Duration>,
     pub(crate) inquiry: Option<Inquiry>,
 }
 
 impl Known {
     pub(crate) fn new(record: Record, address: Option<SocketAddr>, now: Duration) -> Self {
-        Self {
-            record,
-            address,
-            fate: Fate::Live,
-            changed: now,
-            told: now,
-            met: false,
-            displaced: None,
-            inquiry: None,
-        }
+        Self { record, address, fate: Fate::Live, changed: now, told: now, met: false, inquiry: None }
     }
 
     pub(crate) fn status(&self) -> MemberStatus {

@@ -26,7 +26,7 @@ impl Membership {
         (self.config.probe_window.max(rtt * ROUND_TRIPS)) * self.health.factor()
     }
 
-    fn slow_window(&self) -> Duration {
+    pub(crate) fn slow_window(&self) -> Duration {
         self.config.heartbeat * self.health.factor()
     }
 
@@ -100,7 +100,7 @@ impl Membership {
     }
 
     /// Puts the question to all other connected members.
-    fn ask(&mut self, about: &NodeId) {
+    pub(crate) fn ask(&mut self, about: &NodeId) {
         self.counter += 1;
         let (round, now, patience) = (self.counter, self.now, self.config.down_after * self.health.factor());
         let others = self.links.iter().filter(|(id, link)| *id != about && link.contest.is_none());
@@ -254,10 +254,10 @@ impl Membership {
         for name in &names {
             self.probe_on(name);
         }
-        self.settle_contests();
         for name in &names {
             self.decide(name);
         }
+        self.settle_contests();
     }
 
     /// Sends probes that are due, and notes silence when their time is over.
@@ -348,7 +348,7 @@ impl Membership {
     }
 
     /// Whether a member counts as an observer: connected, and not itself under suspicion.
-    fn observes(&self, id: &NodeId) -> bool {
+    pub(crate) fn observes(&self, id: &NodeId) -> bool {
         let known = self.known.get(id.name()).filter(|known| known.record.id == *id && known.is_alive());
         let trusted = |known: &Known| match &known.inquiry {
             None => known.fate == Fate::Live,

@@ -25,7 +25,7 @@ use super::links::{NotTaken, Rule};
 use super::tls::peer_name;
 use super::wire::{Hello, MAX_MESSAGE, Message, VERSION, Welcome, decode_message, encode_message};
 use crate::dispatch::lock;
-use crate::{NodeId, Peer};
+use crate::{NodeId, Peer, Role};
 
 /// How long a duplicate connection may take to be closed by its dialler.
 const LINGER: Duration = Duration::from_secs(1);
@@ -146,7 +146,9 @@ impl Inner {
             Some(proved) if proved.role != hello.role => {
                 format!("the certificate is for {:?}, but the peer says it is {:?}", proved.role, hello.role)
             }
-            Some(_) if hello.id.name() == local.name() => {
+            Some(_)
+                if hello.id.name() == local.name() && (hello.role, self.role) != (Role::Node, Role::Node) =>
+            {
                 format!("the name {} is taken (give each node a name of its own)", local.name())
             }
             Some(_) if lock(&self.banned).contains(hello.id.name()) => format!("{} is banned here", hello.id),
@@ -255,7 +257,7 @@ impl NotTaken {
     fn text(&self, id: &NodeId) -> String {
         match self {
             Self::Duplicate => "another connection stands".to_owned(),
-            Self::Outdated => format!("a later life of {id} is connected (start this node anew)"),
+            Self::Lives => format!("two lives of {id} are connected already"),
             Self::Full => "no more peers are taken".to_owned(),
             Self::Leaving => "this node is leaving".to_owned(),
         }

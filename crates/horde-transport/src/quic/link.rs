@@ -196,9 +196,9 @@ impl Link {
     }
 }
 
-/// Runs a link that was installed, to its end. `before`: the links it took the place of.
-pub(crate) async fn run(inner: Arc<Inner>, link: Arc<Link>, mut ends: Ends, before: Vec<Arc<Link>>) {
-    for old in before {
+/// Runs a link that was installed, to its end. `before`: the link it took the place of.
+pub(crate) async fn run(inner: Arc<Inner>, link: Arc<Link>, mut ends: Ends, before: Option<Arc<Link>>) {
+    if let Some(old) = before {
         old.finished().await;
     }
     let (told, up) = oneshot::channel();

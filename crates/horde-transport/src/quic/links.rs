@@ -1,4 +1,4 @@
-//! The connections that are up, at most one to each node.
+//! The connections that are up: at most one to each life of a node, and to at most two lives of one name.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,10 +10,13 @@ use tokio::sync::watch;
 
 use super::link::Link;
 use crate::dispatch::lock;
-use crate::{DownReason, NodeId};
+use crate::{DownReason, NodeId, Peer, Role};
 
 /// A connection younger than this is not given up because the peer has not heard of it: word may be on its way.
 const YOUNG: Duration = Duration::from_secs(1);
+/// Lives of one name that are connected at once: the one that has the name, and a newcomer. Who stays is for
+/// membership to say, which can ask the elder only while it is connected.
+const LIVES: usize = 2;
 
 /// The table of links.
 #[derive(Debug)]
@@ -41,8 +44,8 @@ pub(crate) enum Rule {
 pub(crate) enum NotTaken {
     /// One to the same node stands.
     Duplicate,
-    /// A later life of the node is connected.
-    Outdated,
+    /// As many lives of the name are connected as may be.
+    Lives,
     /// The table is full.
     Full,
     /// This node takes no more links.
@@ -92,17 +95,13 @@ impl Links {
         self.leaving.load(Ordering::Acquire)
     }
 
-    /// Puts a link in its place. The links that it ends come back: its `Up` waits until they are finished.
-    pub(crate) fn install(&self, link: &Arc<Link>, rule: Rule) -> Result<Vec<Arc<Link>>, NotTaken> {
+    /// Puts a link in its place. The link that it ends comes back: its `Up` waits until that one is finished.
+    pub(crate) fn install(&self, link: &Arc<Link>, rule: Rule) -> Result<Option<Arc<Link>>, NotTaken> {
         let mut up = self.up.write().unwrap_or_else(PoisonError::into_inner);
         if self.is_leaving() {
             return Err(NotTaken::Leaving);
         }
         let id = &link.peer.id;
-        let lives = || up.values().filter(|other| other.peer.id.name() == id.name() && other.is_live());
-        if lives().any(|other| other.peer.id > *id) {
-            return Err(NotTaken::Outdated);
-        }
         if let Some(standing) = up.get(id).filter(|standing| standing.is_live()) {
             let keep = match rule {
                 Rule::Keep => true,
@@ -113,21 +112,18 @@ impl Links {
                 return Err(NotTaken::Duplicate);
             }
         }
-        let ended: Vec<_> = up.values().filter(|other| other.peer.id.name() == id.name()).cloned().collect();
-        if ended.is_empty() && up.len() >= self.limit {
+        let node = |peer: &Peer| peer.role == Role::Node && peer.id.name() == id.name() && peer.id != *id;
+        let lives = up.values().filter(|other| node(&other.peer) && other.is_live()).count();
+        if link.peer.role == Role::Node && lives >= LIVES {
+            return Err(NotTaken::Lives);
+        }
+        if !up.contains_key(id) && up.len() >= self.limit {
             return Err(NotTaken::Full);
         }
-        for old in &ended {
-            up.remove(&old.peer.id);
-        }
-        up.insert(id.clone(), link.clone());
+        let ended = up.insert(id.clone(), link.clone());
         drop(up);
-        for old in &ended {
-            if old.peer.id == *id {
-                old.end(DownReason::Lost("a new connection took its place".into()));
-            } else {
-                old.end(DownReason::Replaced);
-            }
+        if let Some(old) = &ended {
+            old.end(DownReason::Lost("a new connection took its place".into()));
         }
         self.bump();
         Ok(ended)
