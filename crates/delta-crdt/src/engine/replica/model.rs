@@ -5,6 +5,7 @@
 
 mod exhaustive;
 mod oracle;
+mod repair;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,14 +72,6 @@ fn one_long_history_ends_as_the_specification_says() {
         assert_eq!(world.judge(), Ok(()));
         println!("{} writes in one history, no divergence, no mismatch", world.writes());
     }
-}
-
-/// R9: a state that a bug has damaged is repaired by union.
-#[test]
-fn different_states_under_equal_vectors_are_reported_and_repaired() {
-    let mut world = World::new(1, None, Storage::NoRestarts);
-    world.damage();
-    assert_eq!(world.repaired(), Ok(()));
 }
 
 macro_rules! notices {

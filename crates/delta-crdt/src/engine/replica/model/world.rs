@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::oracle::{Event, Name, Oracle};
-use crate::engine::rules::{Rule, Rules};
-use crate::engine::shard::Context;
+use crate::engine::rules::Rule;
 use crate::{Change, Config, Key, LastWriter, Message, Now, Output, Record, Replica, ReplicaId, Warning};
 
 /// Whether restarts happen, and what they keep.
@@ -43,8 +42,8 @@ impl Random {
     }
 }
 
-struct Node {
-    replica: Replica<u64, u64>,
+pub(super) struct Node {
+    pub(super) replica: Replica<u64, u64>,
     /// Milliseconds that its wall clock is off.
     skew: i64,
     /// What a subscriber has folded from the changes.
@@ -58,24 +57,24 @@ struct Node {
 /// Messages on their way; of more, some are lost.
 const MOST_FLYING: usize = 500;
 
-type Flying = (ReplicaId, ReplicaId, Message<u64, u64>);
+pub(super) type Flying = (ReplicaId, ReplicaId, Message<u64, u64>);
 
 pub(super) struct World {
     random: Random,
     config: Config,
     broken: Option<Rule>,
     storage: Storage,
-    time: Duration,
-    keys: u64,
+    pub(super) time: Duration,
+    pub(super) keys: u64,
     next_value: u64,
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     /// Pairs that cannot reach each other.
-    cut: BTreeSet<(usize, usize)>,
-    flying: Vec<Flying>,
+    pub(super) cut: BTreeSet<(usize, usize)>,
+    pub(super) flying: Vec<Flying>,
     oracle: Oracle,
     /// Writes that some replica holds durably.
     durable: BTreeSet<Name>,
-    wrong: Option<String>,
+    pub(super) wrong: Option<String>,
 }
 
 impl World {
@@ -148,7 +147,7 @@ impl World {
         self.nodes[i].replica.id()
     }
 
-    fn now(&self, i: usize) -> Now {
+    pub(super) fn now(&self, i: usize) -> Now {
         let unix_ms = 1_700_000_000_000 + self.time.as_millis() as i64 + self.nodes[i].skew;
         Now { monotonic: self.time, unix_ms: unix_ms as u64 }
     }
@@ -171,7 +170,7 @@ impl World {
     }
 
     /// Takes the outputs of a replica.
-    fn after(&mut self, i: usize) {
+    pub(super) fn after(&mut self, i: usize) {
         let node = &mut self.nodes[i];
         let id = node.replica.id();
         while let Some(output) = node.replica.poll_output() {
@@ -256,7 +255,7 @@ impl World {
         self.after(i);
     }
 
-    fn flush(&mut self, i: usize) {
+    pub(super) fn flush(&mut self, i: usize) {
         let now = self.now(i);
         self.nodes[i].replica.flush(now);
         self.after(i);
@@ -283,7 +282,7 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, (from, to, message): Flying) {
+    pub(super) fn deliver(&mut self, (from, to, message): Flying) {
         let (a, b) = (from.node as usize, to.node as usize);
         if self.id(b) != to || self.cut.contains(&(a.min(b), a.max(b))) {
             return;
@@ -432,55 +431,6 @@ impl World {
     fn is_equal(&self) -> bool {
         let hash = self.nodes[0].replica.hash();
         self.nodes.iter().all(|node| node.replica.hash() == hash && node.replica.incoming.is_empty())
-    }
-
-    /// Two replicas that agree lose a key each behind the machine's back.
-    pub(super) fn damage(&mut self) {
-        self.nodes.truncate(2);
-        self.cut.clear();
-        self.keys = 10;
-        self.nodes
-            .iter_mut()
-            .for_each(|node| node.replica = Replica::new(node.replica.id(), Config::default(), LastWriter));
-        for key in 0..10 {
-            let now = self.now(0);
-            self.nodes[0].replica.put(now, key, key);
-        }
-        self.settle();
-        for (i, key) in [(0_usize, 3_u64), (1, 4)] {
-            let Replica { shards, origins, .. } = &mut self.nodes[i].replica;
-            let slot = shards[0].store.find(key.stable_hash(), &key).expect("the key is held");
-            let gone = shards[0].store.sibs(slot)[0].dot();
-            let cx = Context { origins, winner: &LastWriter, rules: Rules::default() };
-            shards[0].lose(&cx, slot, gone);
-        }
-        self.wrong = None;
-    }
-
-    /// Both have all keys again, and both said what had happened.
-    pub(super) fn repaired(&mut self) -> Result<(), String> {
-        for _ in 0..6 {
-            self.time += Duration::from_secs(1);
-            for i in 0..2 {
-                let now = self.now(i);
-                self.nodes[i].replica.handle_timeout(now);
-                self.after(i);
-            }
-            while !self.flying.is_empty() {
-                for flying in core::mem::take(&mut self.flying) {
-                    self.deliver(flying);
-                }
-                (0..2).for_each(|i| self.flush(i));
-            }
-        }
-        for node in &self.nodes {
-            node.replica.check_invariants();
-            if node.replica.len() != 10 || node.replica.stats().diverged == 0 {
-                return Err(format!("{:?} {:?}", node.replica.to_map(), node.replica.stats()));
-            }
-        }
-        let same = self.nodes[0].replica.fingerprint() == self.nodes[1].replica.fingerprint();
-        if same { Ok(()) } else { Err("the fingerprints still differ".into()) }
     }
 
     /// Compares every replica with the specification.
