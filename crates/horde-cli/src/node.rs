@@ -54,8 +54,9 @@ async fn serve(args: &NodeArgs, secret: &str) -> anyhow::Result<bool> {
         .join(args.join.iter().copied())
         .runs::<Echo>(())
         .runs::<crate::demo::Worker>(crate::demo::Census::default());
-    // Without a number the node waits for nobody: it says itself when it has joined, and what keeps it from joining.
-    builder = builder.expect(args.expect.unwrap_or(1));
+    if let Some(nodes) = args.expect {
+        builder = builder.expect(nodes);
+    }
     let node = builder.start().await.with_context(|| format!("node `{}` did not start", args.name))?;
     say(&format!("node {} listens at {}", node.id(), node.address().unwrap_or(args.listen)));
     let _watch = node.cluster().watch(|event, view| {

@@ -13,7 +13,7 @@ use crate::supervisor::Supervisor;
 #[must_use = "a builder starts nothing until `start` is called"]
 pub struct Builder {
     name: String,
-    options: Options,
+    options: Option<Options>,
 }
 
 /// Why a supervisor was not started; nothing runs.
@@ -45,24 +45,28 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Builder {
     pub(crate) fn new(name: String) -> Self {
-        Self { name, options: Options::default() }
+        Self { name, options: None }
     }
 
-    /// All settings at once. Those of the member that starts the supervisor first hold for every member.
+    /// All settings at once. Those of the member that starts the supervisor first hold for every member: others give the
+    /// same, or none.
     pub fn options(mut self, options: Options) -> Self {
-        self.options = options;
+        self.options = Some(options);
         self
     }
 
     /// Tolerates `restarts` of one child within `within`; one more and that child has failed. Default: 3 in 5 s.
-    pub fn max_restarts(mut self, restarts: u32, within: Duration) -> Self {
-        (self.options.max_restarts, self.options.max_seconds) = (restarts, within);
-        self
+    pub fn max_restarts(self, restarts: u32, within: Duration) -> Self {
+        self.option(|options| (options.max_restarts, options.max_seconds) = (restarts, within))
     }
 
     /// What joins do to running children. Default: nothing moves.
-    pub fn redistribution(mut self, redistribution: Redistribution) -> Self {
-        self.options.redistribution = redistribution;
+    pub fn redistribution(self, redistribution: Redistribution) -> Self {
+        self.option(|options| options.redistribution = redistribution)
+    }
+
+    fn option(mut self, set: impl FnOnce(&mut Options)) -> Self {
+        set(self.options.get_or_insert_default());
         self
     }
 
@@ -74,10 +78,7 @@ impl Builder {
     pub async fn start(self, node: &Node) -> Result<Supervisor, SupervisorError> {
         let supervisors = Supervisors::of(node)?;
         supervisors.cluster.ready().await?;
-        let core = supervisors.open(&self.name, &self.options)?;
-        if core.options != self.options {
-            return Err(SupervisorError::OptionsDiffer(self.name));
-        }
+        let core = supervisors.open(&self.name, self.options.as_ref())?;
         let mut ready = core.ready.subscribe();
         // The sender lives in `core`, which we hold.
         drop(ready.wait_for(|ready| *ready).await);

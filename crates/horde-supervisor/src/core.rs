@@ -112,7 +112,8 @@ impl Core {
                 let ready = |meta: &horde_cluster::Meta| {
                     meta.hordes.get(&self.horde).is_some_and(|horde| horde.ready)
                 };
-                if view.alive().filter(|m| m.status == MemberStatus::Up).all(|member| ready(&member.meta)) {
+                let stays = |member: &&horde_cluster::Member| member.status != MemberStatus::Leaving;
+                if view.alive().filter(stays).all(|member| ready(&member.meta)) {
                     return;
                 }
                 changed.notified().await;
@@ -311,8 +312,18 @@ impl Core {
         }
     }
 
+    fn is_member(&self, peer: &horde_transport::NodeId) -> bool {
+        peer == self.node.id() || self.cluster.view().get(peer).is_some()
+    }
+
     fn incoming(&self, event: NetworkEvent) {
         match event {
+            // Who is connected but no member, such as a command-line client, has no say in what runs.
+            NetworkEvent::Frame { from, .. } | NetworkEvent::Request { from, .. }
+                if !self.is_member(&from) =>
+            {
+                tracing::debug!(node = %self.node.id(), topic = %self.topic, peer = %from, "not a member; dropped");
+            }
             NetworkEvent::Frame { from, frame, .. } => match Message::decode(&frame) {
                 Ok(message) => self.feed(|machine, now| machine.receive(now, &from, message)),
                 Err(error) => {

@@ -92,8 +92,7 @@ impl Supervisors {
                     continue;
                 }
                 let options = frame::decode::<Options>(&meta.config).map_err(|error| error.to_string());
-                let opened =
-                    options.and_then(|options| self.open(name, &options).map_err(|error| error.to_string()));
+                let opened = options.and_then(|_| self.open(name, None).map_err(|error| error.to_string()));
                 if let Err(error) = opened {
                     let (node, peer) = (self.node.id(), &member.id);
                     tracing::warn!(%node, supervisor = name, %peer, %error, "an announced supervisor is not hosted here");
@@ -102,8 +101,15 @@ impl Supervisors {
         }
     }
 
-    /// The supervisor of this name on this node, made if need be.
-    pub(crate) fn open(&self, name: &str, options: &Options) -> Result<Arc<Core>, SupervisorError> {
+    /// The options of a supervisor as the lowest of its other hosts announces them.
+    fn announced(&self, horde: &str) -> Option<Options> {
+        let view = self.cluster.view();
+        let mut others = view.hosting(horde).filter(|member| member.id != *self.node.id());
+        others.find_map(|member| frame::decode(&member.meta.hordes.get(horde)?.config).ok())
+    }
+
+    /// The supervisor of this name on this node, made if need be. Without options it has those of whoever hosts it already.
+    pub(crate) fn open(&self, name: &str, options: Option<&Options>) -> Result<Arc<Core>, SupervisorError> {
         let topic = match name.len() {
             1..=100 => {
                 Topic::new(format!("{PREFIX}{name}")).map_err(|_| SupervisorError::Name(name.len()))?
@@ -112,17 +118,23 @@ impl Supervisors {
         };
         let core = {
             let mut cores = lock(&self.cores);
+            let theirs =
+                cores.get(name).map(|core| core.options.clone()).or_else(|| self.announced(topic.as_str()));
+            if theirs.as_ref().is_some_and(|theirs| options.is_some_and(|ours| ours != theirs)) {
+                return Err(SupervisorError::OptionsDiffer(name.to_owned()));
+            }
             if let Some(core) = cores.get(name) {
                 return Ok(core.clone());
             }
+            let options = theirs.or_else(|| options.cloned()).unwrap_or_default();
             if cores.len() >= MAX_SUPERVISORS {
                 return Err(SupervisorError::TooMany(MAX_SUPERVISORS));
             }
-            let core = Core::new(name, options.clone(), self.node.clone(), self.cluster.clone(), topic);
+            let core = Core::new(name, options, self.node.clone(), self.cluster.clone(), topic);
             cores.insert(name.to_owned(), core.clone());
             core
         };
-        let config = frame::encode(options).to_vec();
+        let config = frame::encode(&core.options).to_vec();
         self.cluster.update_meta(|meta| {
             meta.hordes.insert(core.horde.clone(), HordeMeta { ready: false, config });
         });

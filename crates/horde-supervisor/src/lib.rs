@@ -1,5 +1,9 @@
 //! Supervised children across the cluster.
 
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(feature = "tokio")]
 mod builder;
 #[cfg(feature = "tokio")]

@@ -1,3 +1,5 @@
+//! Processes that run where they belong in a cluster, are found by name, and survive their node.
+//!
 #![doc = include_str!("../README.md")]
 
 mod error;

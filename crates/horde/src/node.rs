@@ -88,8 +88,9 @@ impl Node {
         if unmoved > 0 {
             tracing::warn!(node = %processes.id(), unmoved, "children were not moved before the deadline");
         }
+        // Only once nothing runs here any more do the others start it anew.
+        processes.close(left().mul_f32(0.8)).await;
         cluster.leave(left()).await;
-        processes.close(left().mul_f32(0.5)).await;
         #[cfg(feature = "quic")]
         if let Some(quic) = &self.0.quic {
             quic.close(left().max(Duration::from_millis(100))).await;
@@ -270,11 +271,12 @@ impl NodeBuilder {
             .collect();
         let wait = config.expect.is_none();
         let cluster = Cluster::start(config, network.clone(), control)?;
-        // Whoever waits for an answer of a member that is down waits in vain. Should it live after all, it connects again.
-        let hangs_up = cluster.watch(move |event, _| {
-            if let MemberEvent::Down(node) = event {
-                network.disconnect(node, "it was declared down");
-            }
+        // Whoever waits for an answer of a member that is down waits in vain. Should it live after all, it connects again;
+        // in memory nobody dials, and a node that is killed there is hung up on by the network.
+        let dials = self.memory.is_none();
+        let hangs_up = cluster.watch(move |event, _| match event {
+            MemberEvent::Down(node) if dials => network.disconnect(node, "it was declared down"),
+            _ => {}
         });
         processes.insert(cluster.clone());
         horde_registry::host(&processes).map_err(|error| NodeError::Hosting(error.to_string()))?;

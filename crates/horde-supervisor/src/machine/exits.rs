@@ -39,7 +39,8 @@ impl Children {
             .replica
             .get(&run.wish.id)
             .is_some_and(|record| record.ends(run.rank.life) || record.rank() > run.rank);
-        if outranked {
+        // A node on its way out restarts nothing: others take over what its records still name.
+        if outranked || self.draining {
             return self.gone(now, token, reason);
         }
         match (&reason, run.wish.spec.restart) {
