@@ -18,7 +18,8 @@ pub(crate) fn cluster(args: &Args) -> Result<()> {
     run("cluster", command.args(&args.harness))
 }
 
-/// Runs the tests of `tests/netns` with `HORDE_NETNS=1`, which tells them that they may make namespaces.
+/// Runs the tests of `tests/netns` with `HORDE_NETNS=1`, which tells them that they may make namespaces. They are asked
+/// for by name: `cargo test` alone passes them by.
 ///
 /// An error, before anything is built, if this user may not make network namespaces.
 pub(crate) fn netns(args: &Args) -> Result<()> {
@@ -31,7 +32,7 @@ pub(crate) fn netns(args: &Args) -> Result<()> {
     if !shell::succeeds(shell::command("ip").args(["netns", "list"])) {
         bail!("netns: nothing was run, the command `ip` (package iproute2) is missing");
     }
-    let mut command = shell::cargo(["test", "-p", "horde-netns-tests", "--", "--test-threads=1"]);
+    let mut command = shell::cargo(["test", "-p", "horde-netns-tests", "--test=*", "--", "--test-threads=1"]);
     run("netns", command.args(&args.harness).env("HORDE_NETNS", "1"))
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use horde::{CallError, ChildSpec, Node, Options, Ref, Registry, Supervisor};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OnceCell, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::{Add, Answer, Answered, Asked, Be, By, Calls, Census, Counter, Order, Seen, Where, Whereabouts};
 
@@ -201,19 +201,21 @@ impl Serving {
     }
 }
 
+/// What became of one child.
+type Outcome = (String, Result<Whereabouts, String>);
+
 /// Does it for each id, some at once.
 async fn all<F>(ids: BTreeSet<String>, each: impl Fn(String) -> F) -> Calls
 where
-    F: Future<Output = (String, Result<Whereabouts, String>)> + Send + 'static,
+    F: Future<Output = Outcome> + Send + 'static,
 {
     let (mut calls, mut running) = (Calls::default(), JoinSet::new());
-    let mut note =
-        |done: Option<Result<(String, Result<Whereabouts, String>), tokio::task::JoinError>>| match done {
-            Some(Ok((id, Ok(whereabouts)))) => drop(calls.answered.insert(id, whereabouts)),
-            Some(Ok((id, Err(error)))) => drop(calls.failed.insert(id, error)),
-            Some(Err(error)) => drop(calls.failed.insert("a task".into(), error.to_string())),
-            None => {}
-        };
+    let mut note = |done: Option<Result<Outcome, JoinError>>| match done {
+        Some(Ok((id, Ok(whereabouts)))) => drop(calls.answered.insert(id, whereabouts)),
+        Some(Ok((id, Err(error)))) => drop(calls.failed.insert(id, error)),
+        Some(Err(error)) => drop(calls.failed.insert("a task".into(), error.to_string())),
+        None => {}
+    };
     for id in ids {
         if running.len() >= AT_ONCE {
             note(running.join_next().await);
