@@ -8,7 +8,7 @@ use crate::Dot;
 
 /// A dot store and the dots that are known: a known dot that is not in the store was removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Causal<S> {
     /// What is there.
     pub(crate) store: S,
@@ -32,6 +32,20 @@ impl<S: DotStore> Causal<S> {
     /// What is known.
     pub fn context(&self) -> &CausalContext {
         &self.context
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de, S: DotStore + serde::Deserialize<'de>> serde::Deserialize<'de> for Causal<S> {
+    /// A store with a dot that its context does not know is refused: no replica is ever in such a state.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (store, context) = <(S, CausalContext)>::deserialize(deserializer)?;
+        let mut sound = true;
+        store.visit(&mut |dot| sound &= context.contains(dot));
+        match sound {
+            true => Ok(Self { store, context }),
+            false => Err(serde::de::Error::custom("a write is held that is not known")),
+        }
     }
 }
 
@@ -98,7 +112,7 @@ macro_rules! causal_type {
         #[cfg(feature = "serde")]
         impl<'de, $($p),*> serde::Deserialize<'de> for $name<$($p),*>
         where
-            $store: serde::Deserialize<'de>,
+            $store: $crate::lattice::DotStore + serde::Deserialize<'de>,
             $($bounds)*
         {
             fn deserialize<Z: serde::Deserializer<'de>>(deserializer: Z) -> Result<Self, Z::Error> {

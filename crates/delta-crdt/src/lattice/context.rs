@@ -32,7 +32,7 @@ impl CausalContext {
     /// Dots in it.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.ranges.values().flatten().map(|&(first, last)| last - first + 1).sum()
+        self.ranges.values().flatten().fold(0, |sum, &(first, last)| (last - first + 1).saturating_add(sum))
     }
 
     /// True if `dot` is in it.
@@ -169,18 +169,19 @@ impl serde::Serialize for CausalContext {
 
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for CausalContext {
-    /// Ranges that are not in compact form are refused: one set of dots has one form.
+    /// Ranges that are not in compact form are refused: one set of dots has one form. So are numbers that no replica lives to
+    /// write (from 2^63), so that no state from outside makes the next write overflow.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let ranges = BTreeMap::<ReplicaId, Vec<(u64, u64)>>::deserialize(deserializer)?;
         let compact = |ranges: &Vec<(u64, u64)>| {
             !ranges.is_empty()
-                && ranges.iter().all(|range| 1 <= range.0 && range.0 <= range.1)
+                && ranges.iter().all(|range| 1 <= range.0 && range.0 <= range.1 && range.1 >> 63 == 0)
                 && ranges.windows(2).all(|pair| pair[0].1 < pair[1].0 - 1)
         };
         if ranges.values().all(compact) {
             Ok(Self { ranges })
         } else {
-            Err(serde::de::Error::custom("ranges of dots are not in compact form"))
+            Err(serde::de::Error::custom("ranges of dots are not in compact form, or beyond all numbers"))
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::ReplicaId;
 /// assert_eq!(there.value(), 5);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct GCounter(BTreeMap<ReplicaId, u64>);
 
 impl GCounter {
@@ -45,6 +45,18 @@ impl GCounter {
     #[must_use]
     pub fn value(&self) -> u128 {
         self.0.values().map(|&total| u128::from(total)).sum()
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for GCounter {
+    /// A total of zero is refused: one state has one form.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let totals = BTreeMap::<ReplicaId, u64>::deserialize(deserializer)?;
+        match totals.values().any(|&total| total == 0) {
+            true => Err(serde::de::Error::custom("a replica that counted nothing")),
+            false => Ok(Self(totals)),
+        }
     }
 }
 

@@ -9,14 +9,7 @@ use crate::{Dot, ReplicaId, Stamp};
 
 /// A map whose keys are never removed and whose values are lattices: values of one key are joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(
-    feature = "serde",
-    serde(bound(
-        serialize = "K: serde::Serialize, V: serde::Serialize",
-        deserialize = "K: Ord + serde::Deserialize<'de>, V: serde::Deserialize<'de>"
-    ))
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct GMap<K, V>(BTreeMap<K, V>);
 
 impl<K, V> Default for GMap<K, V> {
@@ -53,6 +46,23 @@ impl<K: Clone + Ord, V: Lattice> GMap<K, V> {
     /// Keys and values in order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter()
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de, K, V> serde::Deserialize<'de> for GMap<K, V>
+where
+    K: Ord + serde::Deserialize<'de>,
+    V: Lattice + serde::Deserialize<'de>,
+{
+    /// A key at its bottom is refused: one state has one form.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let values = BTreeMap::<K, V>::deserialize(deserializer)?;
+        let bottom = V::default();
+        match values.values().any(|value| *value == bottom) {
+            true => Err(serde::de::Error::custom("a key at its bottom")),
+            false => Ok(Self(values)),
+        }
     }
 }
 

@@ -120,14 +120,7 @@ impl<V: Clone + PartialEq> DotStore for DotFun<V> {
 
 /// A dot store for each key. A key without dots is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(
-    feature = "serde",
-    serde(bound(
-        serialize = "K: serde::Serialize, S: serde::Serialize",
-        deserialize = "K: Ord + serde::Deserialize<'de>, S: serde::Deserialize<'de>"
-    ))
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct DotMap<K, S>(pub(crate) BTreeMap<K, S>);
 
 impl<K: Ord, S> DotMap<K, S> {
@@ -146,6 +139,22 @@ impl<K: Ord, S> DotMap<K, S> {
 impl<K, S> Default for DotMap<K, S> {
     fn default() -> Self {
         Self(BTreeMap::new())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de, K, S> serde::Deserialize<'de> for DotMap<K, S>
+where
+    K: Ord + serde::Deserialize<'de>,
+    S: DotStore + serde::Deserialize<'de>,
+{
+    /// A key without dots is refused: one state has one form.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stores = BTreeMap::<K, S>::deserialize(deserializer)?;
+        match stores.values().any(DotStore::is_empty) {
+            true => Err(serde::de::Error::custom("a key without dots")),
+            false => Ok(Self(stores)),
+        }
     }
 }
 

@@ -26,12 +26,13 @@ impl<K, V> Joined<K, V> {
         self.vector.get(&dot.0).is_some_and(|&seq| dot.1 <= seq)
     }
 
-    /// False if it brings a dot that its own vector does not cover: nobody can know such a dot.
+    /// False if it brings a dot that its own vector does not cover, or one dot twice: nobody can be in such a state.
     pub(crate) fn is_sound(&self) -> bool {
-        self.entries
-            .iter()
-            .flat_map(|entry| entry.1.as_slice())
-            .all(|sib| sib.seq > 0 && self.covers(sib.dot()))
+        let dots = self.entries.iter().flat_map(|entry| entry.1.as_slice()).map(Sib::dot);
+        let mut dots: Vec<(u32, u64)> = dots.collect();
+        dots.sort_unstable();
+        dots.windows(2).all(|pair| pair[0] != pair[1])
+            && dots.iter().all(|&dot| dot.1 > 0 && self.covers(dot))
     }
 }
 
