@@ -74,7 +74,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         }
     }
 
-    /// R2: what still waits is pulled from who sent it, who has all that it waits for.
+    /// R2: what still waits is pulled from who sent it, who has all that it waits for; once that peer is gone, from
+    /// another neighbour, as a session with nobody would keep all others from this shard.
     fn pull_for_parked(&mut self, now: Now) {
         let due: Vec<(u16, ReplicaId)> = self
             .park_due
@@ -84,9 +85,13 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             .collect();
         for (shard, from) in due {
             self.park_due.remove(&shard);
-            if self.shards[usize::from(shard)].park.is_empty() || !self.peers.contains_key(&from) {
+            if self.shards[usize::from(shard)].park.is_empty() {
                 continue;
             }
+            let is_neighbour = |id: &ReplicaId| self.peers.get(id).is_some_and(|peer| peer.neighbour);
+            let from = if is_neighbour(&from) { Some(from) } else { self.neighbours().first().copied() };
+            // Without a neighbour there is nobody to pull from: the next one says itself what it has.
+            let Some(from) = from else { continue };
             if !self.incoming.contains_key(&(from, shard)) {
                 self.begin_pull(now, from, shard, false);
             }
