@@ -22,6 +22,8 @@ pub struct Wish {
     pub spec: Arc<Spec>,
     /// Minted once by the requesting node.
     pub request: RequestId,
+    /// Its start was acknowledged before, and lost with its host: a failing `init` is tried again, as after a takeover.
+    pub again: bool,
 }
 
 /// A child that the receiver shall run, decided by the sender.

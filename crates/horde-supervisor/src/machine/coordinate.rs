@@ -76,7 +76,7 @@ impl Children {
             self.answer(ticket, Answer::Started(Err(StartError::Busy(self.options.max_waiting))));
         } else {
             let request = self.mint();
-            self.route(now, Caller::User(ticket), Wish { id, spec, request }, 0);
+            self.route(now, Caller::User(ticket), Wish { id, spec, request, again: false }, 0);
         }
         ticket
     }
@@ -218,7 +218,7 @@ impl Children {
             generation: 1,
             strikes: 0,
             state: None,
-            kind: LaunchKind::Fresh,
+            kind: if coordination.wish.again { LaunchKind::Takeover } else { LaunchKind::Fresh },
         };
         let host = coordination.host.clone();
         if host == self.me {
@@ -312,7 +312,8 @@ impl Children {
     fn remember(&mut self, wish: &Wish, result: &Result<Pid, StartError>) {
         let Ok(pid) = result else { return };
         if self.replica.get(&wish.id).is_none_or(|record| record.request != wish.request) {
-            self.acknowledged.insert(wish.id.clone(), (wish.clone(), pid.node().clone()));
+            let again = Wish { again: true, ..wish.clone() };
+            self.acknowledged.insert(wish.id.clone(), (again, pid.node().clone()));
         }
     }
 

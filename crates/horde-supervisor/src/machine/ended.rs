@@ -106,7 +106,7 @@ impl Children {
     }
 
     fn wait_for(&mut self, id: &ChildId, record: &Arc<Record>, ticket: u64) {
-        let wish = Wish { id: id.clone(), spec: record.spec.clone(), request: record.request };
+        let wish = Wish { id: id.clone(), spec: record.spec.clone(), request: record.request, again: false };
         self.waiters.entry(id.clone()).or_default().push(Waiter { caller: Caller::User(ticket), wish });
     }
 

@@ -174,7 +174,12 @@ impl Children {
         for id in lost {
             let Some(record) = self.replica.get(&id).cloned() else { continue };
             let launch = Launch {
-                wish: Wish { id: id.clone(), spec: record.spec.clone(), request: record.request },
+                wish: Wish {
+                    id: id.clone(),
+                    spec: record.spec.clone(),
+                    request: record.request,
+                    again: false,
+                },
                 life: record.life,
                 generation: record.generation + 1,
                 strikes: record.strikes,

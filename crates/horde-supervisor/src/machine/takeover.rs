@@ -147,7 +147,7 @@ impl Children {
             return false;
         };
         let launch = Launch {
-            wish: Wish { id: id.clone(), spec: record.spec.clone(), request: record.request },
+            wish: Wish { id: id.clone(), spec: record.spec.clone(), request: record.request, again: false },
             life: record.life,
             generation: record.generation + 1,
             strikes,

@@ -9,9 +9,11 @@ impl World {
         self.equal_records().or_else(|| self.each_runs_once()).or_else(|| self.nothing_untracked())
     }
 
+    /// Replicas converge. What has ended may be forgotten here and not yet there.
     fn equal_records(&self) -> Option<String> {
         let mut alive = self.nodes.iter().filter(|node| node.alive).map(|node| {
-            let records: BTreeMap<_, _> = node.machine.records().collect();
+            let records: BTreeMap<_, _> =
+                node.machine.records().filter(|(_, record)| record.is_wanted()).collect();
             (&node.id, records)
         });
         let (first, records) = alive.next()?;
@@ -19,11 +21,29 @@ impl World {
             let differing =
                 records.iter().filter(|(id, record)| other.get(*id) != Some(record)).map(|(id, _)| *id);
             let missing = other.keys().filter(|id| !records.contains_key(*id)).copied();
-            format!(
-                "records of {first:?} and {id:?} differ in {:?}",
-                differing.chain(missing).collect::<Vec<_>>()
-            )
+            let differing: Vec<_> = differing.chain(missing).collect();
+            let records: String = differing.iter().map(|id| self.records_of(id.as_str())).collect();
+            format!("records of {first:?} and {id:?} differ in {differing:?}:{records}")
         })
+    }
+
+    /// What each node that lives knows of a child.
+    fn records_of(&self, id: &str) -> String {
+        let alive = self.nodes.iter().filter(|node| node.alive);
+        let lines = alive.map(|node| match node.machine.record(&id.into()) {
+            Some(record) => format!(
+                "\n  {:?}: {:?} {:?}, life {}, generation {}, stamp {}, owner {:?}",
+                node.id,
+                record.wanted,
+                record.state,
+                record.life,
+                record.generation,
+                record.stamp,
+                record.owner
+            ),
+            None => format!("\n  {:?}: none", node.id),
+        });
+        lines.collect()
     }
 
     fn copies(&self) -> BTreeMap<&str, Vec<usize>> {
@@ -43,9 +63,9 @@ impl World {
             match copies.get(id).map_or(0, Vec::len) {
                 1 => {}
                 count => {
+                    let records = self.records_of(id);
                     return Some(format!(
-                        "{id} was acknowledged and runs {count} times: {:?}",
-                        copies.get(id)
+                        "{id} was acknowledged and runs {count} times; its records:{records}"
                     ));
                 }
             }
