@@ -23,6 +23,8 @@ pub enum Rule {
     Stability,
     /// R8: a pull from below a floor is answered with the whole shard.
     Repair,
+    /// R9: different states under equal vectors are reported and united. Off: nobody looks.
+    Union,
 }
 
 /// Which rules hold. All of them, unless built for tests.

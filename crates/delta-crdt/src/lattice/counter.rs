@@ -85,6 +85,19 @@ impl Decompose for GCounter {
 /// A counter that goes up and down: two [`GCounter`]s.
 ///
 /// Concurrent changes all count: from 10, +2 here and -3 there make 9.
+///
+/// ```
+/// use delta_crdt::{Lattice, PNCounter, ReplicaId};
+/// let (a, b) = (ReplicaId::new(1, 1), ReplicaId::new(2, 1));
+/// let mut here = PNCounter::new();
+/// here.increment(a, 10);
+/// let mut there = here.clone();
+/// here.increment(a, 2);
+/// let delta = there.decrement(b, 3); // at the same time
+/// here.join(&delta);
+/// here.join(&delta);
+/// assert_eq!(here.value(), 9);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PNCounter {

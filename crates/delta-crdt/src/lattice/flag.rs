@@ -41,7 +41,21 @@ impl EWFlag {
 causal_type! {
     /// A flag that is on at first; disabling wins over a concurrent enabling.
     ///
-    /// The mirror image of [`EWFlag`]: from on, `disable` here and `enable` there at the same time leave it off.
+    /// The mirror image of [`EWFlag`]: `disable` here and `enable` there at the same time leave it off.
+    ///
+    /// ```
+    /// use delta_crdt::{DWFlag, Lattice, ReplicaId};
+    /// let mut here = DWFlag::new();
+    /// here.disable(ReplicaId::new(1, 1));
+    /// let mut there = here.clone();
+    /// here.enable();
+    /// there.disable(ReplicaId::new(2, 1)); // at the same time
+    /// here.join(&there);
+    /// assert!(!here.is_enabled());
+    /// here.enable(); // having seen it
+    /// there.join(&here);
+    /// assert!(there.is_enabled());
+    /// ```
     DWFlag<>(DotSet) where
 }
 

@@ -8,6 +8,15 @@ use super::{Causal, Decompose, DotFun, DotMap, DotStore, Embed, Lattice};
 use crate::{Dot, ReplicaId, Stamp};
 
 /// A map whose keys are never removed and whose values are lattices: values of one key are joined.
+///
+/// ```
+/// use delta_crdt::{GCounter, GMap, Lattice, ReplicaId};
+/// let (mut here, mut there) = (GMap::<&str, GCounter>::new(), GMap::new());
+/// here.update("page", |views| views.increment(ReplicaId::new(1, 1), 2));
+/// let delta = there.update("page", |views| views.increment(ReplicaId::new(2, 1), 3)); // at the same time
+/// here.join(&delta);
+/// assert_eq!(here.get(&"page").map(GCounter::value), Some(5));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct GMap<K, V>(BTreeMap<K, V>);

@@ -10,6 +10,15 @@ use crate::{ReplicaId, Stamp};
 ///
 /// Of two concurrent writes one is lost: use [`MVRegister`] to keep both. Stamps must rise with each write of a replica, as those
 /// of a hybrid logical clock do.
+///
+/// ```
+/// use delta_crdt::{LWWRegister, Lattice, ReplicaId, Stamp};
+/// let (mut here, mut there) = (LWWRegister::new(), LWWRegister::new());
+/// let delta = here.write(ReplicaId::new(1, 1), Stamp::at_unix_ms(2_000), "tea");
+/// there.write(ReplicaId::new(2, 1), Stamp::at_unix_ms(1_000), "coffee"); // at the same time, by a clock that is behind
+/// there.join(&delta);
+/// assert_eq!(there.get(), Some(&"tea"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LWWRegister<T>(Option<(Stamp, ReplicaId, T)>);
@@ -109,10 +118,30 @@ macro_rules! extreme {
 }
 extreme! {
     /// A register that keeps the greatest value ever written: 3 here and 5 there make 5.
+    ///
+    /// ```
+    /// use delta_crdt::{Lattice, MaxRegister};
+    /// let (mut here, mut there) = (MaxRegister::new(), MaxRegister::new());
+    /// here.write(3);
+    /// there.write(5); // at the same time
+    /// here.join(&there);
+    /// there.join(&here);
+    /// assert_eq!((here.get(), there.get()), (Some(&5), Some(&5)));
+    /// ```
     MaxRegister
 }
 extreme! {
     /// A register that keeps the least value ever written: 3 here and 5 there make 3.
+    ///
+    /// ```
+    /// use delta_crdt::{Lattice, MinRegister};
+    /// let (mut here, mut there) = (MinRegister::new(), MinRegister::new());
+    /// here.write(3);
+    /// there.write(5); // at the same time
+    /// here.join(&there);
+    /// there.join(&here);
+    /// assert_eq!((here.get(), there.get()), (Some(&3), Some(&3)));
+    /// ```
     MinRegister
 }
 

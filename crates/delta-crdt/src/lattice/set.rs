@@ -7,7 +7,16 @@ use super::causal::causal_type;
 use super::{Decompose, DotMap, DotSet, DotStore, Lattice};
 use crate::ReplicaId;
 
-/// A set that only grows: elements are never removed.
+/// A set that only grows: elements are never removed, and concurrent insertions all stay.
+///
+/// ```
+/// use delta_crdt::{GSet, Lattice};
+/// let (mut here, mut there) = (GSet::new(), GSet::new());
+/// let delta = here.insert("tea");
+/// there.insert("coffee"); // at the same time
+/// there.join(&delta);
+/// assert_eq!(there.iter().collect::<Vec<_>>(), [&"coffee", &"tea"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(

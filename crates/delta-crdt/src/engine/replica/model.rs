@@ -5,6 +5,7 @@
 
 mod exhaustive;
 mod oracle;
+mod random;
 mod repair;
 mod world;
 
@@ -20,6 +21,9 @@ fn seeds(default: u64) -> u64 {
 /// Runs one history; what is wrong at its end, or in it.
 fn run(seed: u64, broken: Option<Rule>, storage: Storage) -> Result<u64, String> {
     let history = || {
+        if broken == Some(Rule::Union) {
+            return repair::damaged_history(seed, broken, storage);
+        }
         let mut world = World::new(seed, broken, storage);
         world.live();
         world.settle();
@@ -94,4 +98,5 @@ notices! {
     a_put_that_does_not_name_the_tombstone_is_noticed: PutNamesTombstone within 50_000;
     tombstones_dropped_before_their_time_are_noticed: Stability within 1_000;
     a_gap_sent_to_a_puller_below_the_floor_is_noticed: Repair within 5_000;
+    damage_that_nobody_looks_for_is_noticed: Union within 100;
 }

@@ -184,7 +184,11 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         }
         self.stats.sessions += 1;
         if commit.audit {
-            self.unite(now, place.1, &session);
+            // What the peer learnt since may have removed what we would bring back; the next status tells whether to ask again.
+            let shard = &self.shards[usize::from(place.1)];
+            if session.vector.iter().all(|(&origin, &seq)| shard.covers((origin, seq))) {
+                self.unite(now, place.1, &session);
+            }
         } else {
             self.join(now, place, session);
         }
@@ -224,6 +228,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 }
             }
         }
+        let mut changes = Vec::new();
         for (key, sib) in lost {
             let shard = &mut self.shards[usize::from(place)];
             let cx = Context { origins: &self.origins, winner: &self.winner, rules: self.rules };
@@ -237,8 +242,11 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 value: sib.value.clone(),
                 obs: obs.clone(),
             };
-            shard.offer(&cx, write, 0, &mut Vec::new());
+            shard.offer(&cx, write, 0, &mut changes);
             self.queue(seq, sib.stamp, key, sib.value, obs);
+        }
+        if !changes.is_empty() {
+            self.outputs.push_back(Output::Changed(changes));
         }
         self.tell_all_by(now.monotonic);
     }

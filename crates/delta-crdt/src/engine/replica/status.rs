@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::Replica;
 use crate::engine::dictionary::Dictionary;
 use crate::engine::peer::combine;
+use crate::engine::rules::Rule;
 use crate::message::{Body, Section, Status};
 use crate::{Key, Now, Output, ReplicaId, Warning, Winner};
 
@@ -122,7 +123,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let pause = self.config.status_interval / 2;
         let Some(state) = self.peers.get_mut(&peer) else { return };
         let lately = state.audited_at.get(&shard).is_some_and(|&at| now.monotonic < at + pause);
-        if lately || self.incoming.contains_key(&(peer, shard)) {
+        if lately || !self.rules.hold(Rule::Union) || self.incoming.contains_key(&(peer, shard)) {
             return;
         }
         state.audited_at.insert(shard, now.monotonic);

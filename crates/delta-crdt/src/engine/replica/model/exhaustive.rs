@@ -8,8 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::oracle::{Event, Oracle};
-use super::world::covers;
+use super::oracle::{Event, Oracle, covers};
 use crate::message::Body;
 use crate::{Config, Key, LastWriter, Message, Now, Output, Replica, ReplicaId};
 

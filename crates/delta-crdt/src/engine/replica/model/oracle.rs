@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Dot, Stamp};
+use crate::{Change, Dot, Replica, Stamp};
 
 /// A write's name: numbers count per shard.
 pub(super) type Name = (usize, Dot);
@@ -49,5 +49,22 @@ impl Oracle {
             Some((key, best.1.value?))
         };
         held.iter().filter_map(winner).collect()
+    }
+}
+
+/// Whether a replica knows a write.
+pub(super) fn covers(replica: &Replica<u64, u64>, name: &Name) -> bool {
+    let number = replica.origins.number(name.1.origin);
+    number.is_some_and(|number| replica.shards[name.0].covers((number, name.1.seq)))
+}
+
+/// Does to a subscriber's copy what a change says.
+pub(super) fn fold(mirror: &mut BTreeMap<u64, u64>, change: Change<u64, u64>, wrong: &mut Option<String>) {
+    let old = match &change {
+        Change::Put { key, new, .. } => mirror.insert(*key, *new),
+        Change::Removed { key, .. } => mirror.remove(key),
+    };
+    if old.as_ref() != change.old() {
+        wrong.get_or_insert(format!("a subscriber that holds {old:?} was told {change:?}"));
     }
 }

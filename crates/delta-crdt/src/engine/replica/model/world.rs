@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::oracle::{Event, Name, Oracle};
+use super::oracle::{Event, Name, Oracle, covers, fold};
+use super::random::Random;
 use crate::engine::rules::Rule;
-use crate::{Change, Config, Key, LastWriter, Message, Now, Output, Record, Replica, ReplicaId, Warning};
+use crate::{Config, Key, LastWriter, Message, Now, Output, Record, Replica, ReplicaId, Warning};
 
 /// Whether restarts happen, and what they keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,32 +23,12 @@ impl Storage {
     }
 }
 
-/// The generator of a history (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    fn pick(&mut self, len: usize) -> usize {
-        self.below(len as u64) as usize
-    }
-}
-
 pub(super) struct Node {
     pub(super) replica: Replica<u64, u64>,
     /// Milliseconds that its wall clock is off.
     skew: i64,
     /// What a subscriber has folded from the changes.
-    mirror: BTreeMap<u64, u64>,
+    pub(super) mirror: BTreeMap<u64, u64>,
     /// What is durable.
     disk: Vec<Record<u64, u64>>,
     /// What is recorded and not durable yet.
@@ -60,7 +41,7 @@ const MOST_FLYING: usize = 500;
 pub(super) type Flying = (ReplicaId, ReplicaId, Message<u64, u64>);
 
 pub(super) struct World {
-    random: Random,
+    pub(super) random: Random,
     config: Config,
     broken: Option<Rule>,
     storage: Storage,
@@ -71,10 +52,13 @@ pub(super) struct World {
     /// Pairs that cannot reach each other.
     pub(super) cut: BTreeSet<(usize, usize)>,
     pub(super) flying: Vec<Flying>,
+    delivered: u64,
     oracle: Oracle,
     /// Writes that some replica holds durably.
     durable: BTreeSet<Name>,
     pub(super) wrong: Option<String>,
+    /// A replica was made to lose a write: that this is noticed is no mistake.
+    pub(super) damaged: bool,
 }
 
 impl World {
@@ -105,9 +89,11 @@ impl World {
             nodes: Vec::new(),
             cut: BTreeSet::new(),
             flying: Vec::new(),
+            delivered: 0,
             oracle: Oracle::default(),
             durable: BTreeSet::new(),
             wrong: None,
+            damaged: false,
         };
         for i in 0..nodes {
             let node = world.start(ReplicaId::new(i as u64, 1));
@@ -181,6 +167,7 @@ impl World {
                         fold(&mut node.mirror, change, &mut self.wrong);
                     }
                 }
+                Output::Warning(Warning::Diverged { .. }) if self.damaged => {}
                 Output::Warning(
                     warning
                     @ (Warning::Diverged { .. } | Warning::Nonsense { .. } | Warning::Impostor { .. }),
@@ -294,7 +281,25 @@ impl World {
             message
         };
         let now = self.now(b);
+        self.delivered += 1;
+        if self.delivered.is_multiple_of(37) {
+            self.deliver_as_of_other_shards(from, b, message.clone());
+        }
         self.nodes[b].replica.receive(now, from, message);
+        self.after(b);
+    }
+
+    /// The same message as of a map with another number of shards: refused, and nothing is as if it had come.
+    fn deliver_as_of_other_shards(&mut self, from: ReplicaId, b: usize, mut message: Message<u64, u64>) {
+        message.shards ^= 1;
+        let now = self.now(b);
+        let replica = &mut self.nodes[b].replica;
+        let before = (replica.hash(), replica.fingerprint(), replica.to_map(), replica.poll_timeout());
+        replica.receive(now, from, message);
+        let after = (replica.hash(), replica.fingerprint(), replica.to_map(), replica.poll_timeout());
+        if before != after {
+            self.wrong.get_or_insert("a message of a map with other shards was taken".into());
+        }
         self.after(b);
     }
 
@@ -406,6 +411,11 @@ impl World {
                 }
             }
         }
+        self.calm(Self::is_equal);
+    }
+
+    /// Lets time pass on a kind network until all is told and `done`, for 20 s at most.
+    pub(super) fn calm(&mut self, done: impl Fn(&Self) -> bool) {
         let end = self.time + Duration::from_secs(20);
         while self.time < end {
             (0..self.nodes.len()).for_each(|i| self.flush(i));
@@ -413,7 +423,7 @@ impl World {
                 self.deliver(flying);
             }
             let quiet = self.flying.is_empty();
-            if quiet && self.is_equal() {
+            if quiet && done(self) {
                 return;
             }
             if quiet {
@@ -428,7 +438,7 @@ impl World {
         }
     }
 
-    fn is_equal(&self) -> bool {
+    pub(super) fn is_equal(&self) -> bool {
         let hash = self.nodes[0].replica.hash();
         self.nodes.iter().all(|node| node.replica.hash() == hash && node.replica.incoming.is_empty())
     }
@@ -470,21 +480,5 @@ impl World {
             }
         }
         Ok(())
-    }
-}
-
-pub(super) fn covers(replica: &Replica<u64, u64>, name: &Name) -> bool {
-    let number = replica.origins.number(name.1.origin);
-    number.is_some_and(|number| replica.shards[name.0].covers((number, name.1.seq)))
-}
-
-/// Does to a subscriber's copy what a change says.
-fn fold(mirror: &mut BTreeMap<u64, u64>, change: Change<u64, u64>, wrong: &mut Option<String>) {
-    let old = match &change {
-        Change::Put { key, new, .. } => mirror.insert(*key, *new),
-        Change::Removed { key, .. } => mirror.remove(key),
-    };
-    if old.as_ref() != change.old() {
-        wrong.get_or_insert(format!("a subscriber that holds {old:?} was told {change:?}"));
     }
 }
