@@ -39,6 +39,9 @@ pub struct ClusterConfig {
     pub join_grace: Duration,
     /// How long a member that has left is remembered. Default 60 s; sane from 10 s on.
     pub forget_left_after: Duration,
+    /// How long the address of a member that is Down is still dialled. Default 10 min; sane from 10 s on. Afterwards it
+    /// is dialled again when discovery has it, or when a member says that it reaches the node.
+    pub redial_down_for: Duration,
     /// How many members are known at once, Down ones included. Default 64, the limit of the full mesh. At the limit
     /// the member that is Down longest is forgotten; if none is Down, the newcomer is refused with a reason.
     pub max_members: usize,
@@ -67,6 +70,7 @@ impl Default for ClusterConfig {
             reach_grace: Duration::from_secs(3),
             join_grace: Duration::from_secs(2),
             forget_left_after: Duration::from_secs(60),
+            redial_down_for: Duration::from_secs(600),
             max_members: 64,
             max_meta: 32 << 10,
             max_addresses: 1024,

@@ -9,6 +9,7 @@ use horde_transport::{Event, Lane, Network, SendError, Subscriber, Topic};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::alarm::Alarm;
 use crate::machine::{Input, Membership, Output};
 use crate::watch::{Watchers, lock};
 use crate::{MemberEvent, View};
@@ -33,6 +34,7 @@ pub(crate) struct Driver {
     epoch: Instant,
     core: Mutex<Core>,
     wake: Notify,
+    alarm: Option<Alarm>,
     view: ArcSwap<View>,
     versions: watch::Sender<u64>,
     pub(crate) watchers: Arc<Watchers>,
@@ -63,6 +65,7 @@ impl Driver {
             epoch: Instant::now(),
             core: Mutex::new(Core { machine, armed: None, events: VecDeque::new() }),
             wake: Notify::new(),
+            alarm: Alarm::start(Self::woken(me.clone())),
             view,
             versions: watch::Sender::new(0),
             watchers: Arc::default(),
@@ -70,6 +73,15 @@ impl Driver {
         });
         driver.with(|_, _| ());
         driver
+    }
+
+    /// Lets the driver's task look again.
+    fn woken(driver: Weak<Self>) -> impl Fn() + Send + 'static {
+        move || {
+            if let Some(driver) = driver.upgrade() {
+                driver.wake.notify_one();
+            }
+        }
     }
 
     pub(crate) fn network(&self) -> &Arc<dyn Network> {
@@ -159,14 +171,17 @@ impl Driver {
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
             self.tell_watchers();
-            let due = {
+            let (due, urgent) = {
                 let mut core = lock(&self.core);
                 core.armed = core.machine.poll_timeout();
-                core.armed
+                (core.armed, core.machine.is_urgent())
             };
             match due {
                 Some(due) => {
                     let due = self.epoch + due;
+                    if let Some(alarm) = self.alarm.as_ref().filter(|_| urgent) {
+                        alarm.set(due.into_std());
+                    }
                     if tokio::time::timeout_at(due, self.wake.notified()).await.is_err()
                         || Instant::now() >= due
                     {

@@ -1,6 +1,8 @@
 //! Who is here: discovery, membership, failure detection.
 
 #[cfg(feature = "tokio")]
+mod alarm;
+#[cfg(feature = "tokio")]
 mod cluster;
 mod config;
 #[cfg(feature = "tokio")]

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::membership::{Membership, Output, Warning};
+use super::state::{Fate, Known};
 use super::wire::Lifecycle;
 
 impl Membership {
@@ -24,10 +26,20 @@ impl Membership {
         }
     }
 
+    fn is_dialled_for(&self, known: &Known) -> bool {
+        known.record.lifecycle != Lifecycle::Left && self.undial_at(known).is_none_or(|at| self.now < at)
+    }
+
+    /// When a member that is Down is no longer dialled.
+    pub(crate) fn undial_at(&self, known: &Known) -> Option<Duration> {
+        let since = known.changed.max(known.reached_elsewhere);
+        (known.fate == Fate::Down).then(|| since + self.config.redial_down_for)
+    }
+
     /// Dials what was found and where members listen, and stops dialling the rest.
     pub(crate) fn redial(&mut self) {
         let mut wanted: BTreeSet<SocketAddr> = self.found.values().flatten().copied().collect();
-        let members = self.known.values().filter(|known| known.record.lifecycle != Lifecycle::Left);
+        let members = self.known.values().filter(|known| self.is_dialled_for(known));
         wanted.extend(members.filter_map(|known| known.address).filter(|at| !self.vanished.contains(at)));
         if let Some(own) = &self.own.address {
             wanted.remove(own);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use horde_transport::{DownReason, NodeId, NodeName, Peer};
 
 use super::health::Health;
+use super::inquiry::{Inquiry, Own};
 use super::jitter::Jitter;
 use super::leaving::Departure;
 use super::state::{Known, Link};
@@ -311,6 +312,16 @@ impl Membership {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         self.due
+    }
+
+    /// Whether the next moment is part of a probe that lasts milliseconds: a timer that is late by one matters.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        let window = |inquiry: &Inquiry| match inquiry.own {
+            Own::Probing { window, .. } => window < self.config.heartbeat,
+            Own::Silent => false,
+        };
+        self.known.values().any(|known| known.inquiry.as_ref().is_some_and(window))
     }
 
     /// Does what time asks for.

@@ -64,7 +64,10 @@ impl Membership {
             match (&known.inquiry, known.status()) {
                 (Some(inquiry), _) => due = due.min(inquiry.due(linked)),
                 (None, MemberStatus::Left) => due = due.min(known.changed + self.config.forget_left_after),
-                (None, MemberStatus::Down) => {}
+                (None, MemberStatus::Down) => {
+                    let undial = self.undial_at(known).filter(|at| *at > self.now);
+                    due = undial.map_or(due, |at| due.min(at));
+                }
                 (None, _) if linked => {}
                 (None, _) => due = due.min(known.told + self.config.reach_grace * factor),
             }

@@ -175,6 +175,9 @@ impl Membership {
         if known.record.lifecycle == Lifecycle::Left {
             return;
         }
+        if !down {
+            known.reached_elsewhere = now;
+        }
         let objected = record.counter > known.record.counter;
         if objected {
             known.record.counter = record.counter;

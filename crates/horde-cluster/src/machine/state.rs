@@ -85,8 +85,14 @@ impl Link {
         sent_at
     }
 
+    /// Takes a round trip in. The figure falls fast and rises slowly: what a connection measures while its programs
+    /// start says little of its network.
     pub(crate) fn measure(&mut self, sample: Duration) {
-        self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
+        self.rtt = Some(match self.rtt {
+            None => sample,
+            Some(rtt) if sample < rtt => (rtt + sample) / 2,
+            Some(rtt) => (rtt * 7 + sample) / 8,
+        });
     }
 }
 
@@ -109,6 +115,8 @@ pub(crate) struct Known {
     pub(crate) changed: Duration,
     /// When it was first told of.
     pub(crate) told: Duration,
+    /// When somebody told of it who does not call it Down.
+    pub(crate) reached_elsewhere: Duration,
     /// Whether this node was ever connected to this life.
     pub(crate) met: bool,
     pub(crate) inquiry: Option<Inquiry>,
@@ -116,7 +124,16 @@ pub(crate) struct Known {
 
 impl Known {
     pub(crate) fn new(record: Record, address: Option<SocketAddr>, now: Duration) -> Self {
-        Self { record, address, fate: Fate::Live, changed: now, told: now, met: false, inquiry: None }
+        Self {
+            record,
+            address,
+            fate: Fate::Live,
+            changed: now,
+            told: now,
+            reached_elsewhere: now,
+            met: false,
+            inquiry: None,
+        }
     }
 
     pub(crate) fn status(&self) -> MemberStatus {

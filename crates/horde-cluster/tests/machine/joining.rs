@@ -175,6 +175,46 @@ fn members_told_by_others_are_dialled_and_those_that_left_are_not() {
 }
 
 #[test]
+fn a_member_that_is_down_is_dialled_for_a_while_and_again_when_somebody_reaches_it() {
+    let (a, b, at) = (id("a", 1), id("b", 1), SocketAddr::from(([10, 0, 0, 2], 4000)));
+    let config = ClusterConfig { expect: Some(3), redial_down_for: ms(5000), ..ClusterConfig::default() };
+    let mut bench = Bench::new(config);
+    for peer in [&a, &b] {
+        let address = (peer == &b).then_some(at);
+        bench.input(Input::PeerUp(Peer { id: peer.clone(), address, role: Role::Node }));
+        bench.frame(peer, &Frame::Own(record(peer, Lifecycle::Up)));
+        bench.frame(peer, &Frame::Members { told: Vec::new(), last: true });
+    }
+    let dials = |bench: &mut Bench| {
+        let dials: Vec<_> = bench
+            .other
+            .iter()
+            .filter(|o| matches!(o, Output::Dial(_) | Output::Undial(_)))
+            .cloned()
+            .collect();
+        bench.clear();
+        dials
+    };
+    assert!(matches!(dials(&mut bench)[..], [Output::Dial(dialled)] if dialled == at));
+    bench.lost(&b);
+    bench.pass(ms(750), &[&a]);
+    assert_eq!(bench.status(&b), Some(MemberStatus::Down));
+    bench.pass(ms(4900), &[&a]);
+    assert!(dials(&mut bench).is_empty(), "it may be back at once");
+    bench.pass(ms(200), &[&a]);
+    assert!(matches!(dials(&mut bench)[..], [Output::Undial(dropped)] if dropped == at));
+    let told = |down| vec![Told { record: Record { address: Some(at), ..record(&b, Lifecycle::Up) }, down }];
+    bench.frame(&a, &Frame::Members { told: told(true), last: true });
+    assert!(dials(&mut bench).is_empty(), "who calls it Down too is no reason");
+    bench.frame(&a, &Frame::Members { told: told(false), last: true });
+    assert!(matches!(dials(&mut bench)[..], [Output::Dial(dialled)] if dialled == at));
+    bench.pass(ms(5200), &[&a]);
+    assert!(matches!(dials(&mut bench)[..], [Output::Undial(dropped)] if dropped == at));
+    bench.input(Input::Found { source: "dns".into(), addresses: [at].into() });
+    assert!(matches!(dials(&mut bench)[..], [Output::Dial(dialled)] if dialled == at));
+}
+
+#[test]
 fn at_the_limit_a_newcomer_is_refused_and_one_that_is_down_makes_room() {
     let (a, b) = (id("a", 1), id("b", 1));
     let mut bench = Bench::new(ClusterConfig { max_members: 2, ..ClusterConfig::default() });

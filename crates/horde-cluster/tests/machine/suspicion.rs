@@ -33,6 +33,22 @@ fn silence_after_a_hint_and_one_agreement_of_one_other_is_down() {
 }
 
 #[test]
+fn round_trips_measured_while_a_connection_began_do_not_lengthen_its_probes_for_long() {
+    let (a, b) = (id("a", 1), id("b", 1));
+    let mut bench = Bench::with(&[&a, &b]);
+    bench.now += ms(20);
+    bench.frame(&a, &Frame::Beat(Beat { seq: 1, ack: 1, held_us: 0, version: 1, counter: 0, digest: 0 }));
+    bench.pass(ms(1500), &[&a, &b]);
+    bench.input(Input::CrashHint { peer: a.clone() });
+    assert!(bench.machine.is_urgent());
+    let round = bench.asked(&b).unwrap();
+    bench.frame(&b, &Frame::Answer { about: a.clone(), round, answer: Answer::Silent });
+    bench.pass(ms(5), &[&b]);
+    assert_eq!(bench.status(&a), Some(MemberStatus::Down));
+    assert!(!bench.machine.is_urgent());
+}
+
+#[test]
 fn a_frame_that_a_dead_member_left_on_the_way_proves_nothing() {
     let (a, b) = (id("a", 1), id("b", 1));
     let mut bench = Bench::with(&[&a, &b]);
