@@ -26,10 +26,10 @@ impl Learned {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Entries { pids, order } = &mut *entries;
         while order.front().is_some_and(|(_, at)| order.len() >= MAX_LEARNED || *at + TRUSTED < now) {
-            if let Some((name, at)) = order.pop_front() {
-                if pids.get(&name).is_some_and(|(_, of)| *of == at) {
-                    pids.remove(&name);
-                }
+            if let Some((name, at)) = order.pop_front()
+                && pids.get(&name).is_some_and(|(_, of)| *of == at)
+            {
+                pids.remove(&name);
             }
         }
         pids.insert(name.clone(), (pid, now));
