@@ -39,6 +39,8 @@ pub(crate) struct Core {
 
 struct Locked {
     machine: Children,
+    /// The version of the view that the machine was told last.
+    seen: u64,
     answers: BTreeMap<u64, oneshot::Sender<Answer>>,
     responders: BTreeMap<u64, Responder>,
     next_responder: u64,
@@ -66,6 +68,7 @@ impl Core {
             topic,
             locked: Mutex::new(Locked {
                 machine,
+                seen: 0,
                 answers: BTreeMap::new(),
                 responders: BTreeMap::new(),
                 next_responder: 0,
@@ -123,6 +126,8 @@ impl Core {
         drop(tokio::time::timeout(patience, all).await);
     }
 
+    /// Views come from the membership's thread, and the first one from whoever starts this: one that is overtaken by a
+    /// newer one is passed over.
     fn members(&self, view: &View) {
         let hosts = view.members.iter().map(|(id, member)| {
             let horde = member.meta.hordes.get(&self.horde);
@@ -136,7 +141,13 @@ impl Core {
             (id.clone(), Host { presence, hosting, ready, kinds, weight: member.meta.weight })
         });
         let hosts: BTreeMap<_, _> = hosts.collect();
-        self.feed(|machine, now| machine.set_members(now, hosts));
+        let now = self.now();
+        let mut locked = lock(&self.locked);
+        if view.version >= locked.seen {
+            locked.seen = view.version;
+            locked.machine.set_members(now, hosts);
+            self.settle(locked);
+        }
     }
 
     /// The process of a child, while one runs on a member that is not down.

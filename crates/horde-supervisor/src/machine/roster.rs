@@ -52,6 +52,8 @@ impl Host {
 pub(super) struct RosterDiff {
     pub(super) connected: Vec<NodeId>,
     pub(super) disconnected: Vec<NodeId>,
+    /// Hosts that were connected already and are ready now.
+    pub(super) readied: Vec<NodeId>,
     /// Who coordinates or runs children is not the same as before.
     pub(super) placement_changed: bool,
 }
@@ -83,14 +85,16 @@ impl Roster {
 
     pub(super) fn update(&mut self, hosts: BTreeMap<NodeId, Host>) -> RosterDiff {
         let here = |hosts: &BTreeMap<NodeId, Host>| -> BTreeSet<NodeId> {
-            let present =
-                hosts.iter().filter(|(id, host)| **id != self.me && host.presence != Presence::Gone);
+            let present = hosts.iter().filter(|(id, host)| **id != self.me && host.is_here());
             present.map(|(id, _)| id.clone()).collect()
         };
         let (before, after) = (here(&self.hosts), here(&hosts));
+        let ready = |hosts: &BTreeMap<NodeId, Host>, id| hosts.get(id).is_some_and(|host: &Host| host.ready);
+        let readied = after.intersection(&before).filter(|id| ready(&hosts, id) && !ready(&self.hosts, id));
         let mut diff = RosterDiff {
             connected: after.difference(&before).cloned().collect(),
             disconnected: before.difference(&after).cloned().collect(),
+            readied: readied.cloned().collect(),
             placement_changed: false,
         };
         for (id, _) in hosts.iter().filter(|(_, host)| host.hosting) {

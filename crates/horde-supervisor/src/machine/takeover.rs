@@ -23,7 +23,9 @@ impl Children {
     /// stays in the list, as gone, until the membership forgets it.
     pub fn set_members(&mut self, now: Now, hosts: BTreeMap<NodeId, Host>) {
         let diff = self.roster.update(hosts);
-        for node in &diff.connected {
+        // What was synced with a host before it was ready may be less than what it has now: synced once more.
+        let again = diff.readied.iter().filter(|_| !self.ready);
+        for node in diff.connected.iter().chain(again) {
             self.replica.peer_up(now, super::replica_id(node));
         }
         for node in &diff.disconnected {
