@@ -93,6 +93,11 @@ impl<K: Key, V> Store<K, V> {
         self.table.find(hash, |slot| self.key_of(slot) == Some(key))
     }
 
+    /// Looks a key up for the sake of the caches alone.
+    pub(crate) fn warm(&self, hash: u64, key: &K) {
+        core::hint::black_box(self.find(hash, key));
+    }
+
     pub(crate) fn entry(&self, slot: u32) -> Option<(&K, &Sibs<V>)> {
         match self.slots.get(slot as usize) {
             Some(Slot::Used { key, sibs }) => Some((key, sibs)),

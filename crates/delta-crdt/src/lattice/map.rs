@@ -11,7 +11,7 @@ use crate::{Dot, ReplicaId, Stamp};
 ///
 /// ```
 /// use delta_crdt::{GCounter, GMap, Lattice, ReplicaId};
-/// let (mut here, mut there) = (GMap::<&str, GCounter>::new(), GMap::new());
+/// let (mut here, mut there) = (GMap::<&str, GCounter>::new(), GMap::<&str, GCounter>::new());
 /// here.update("page", |views| views.increment(ReplicaId::new(1, 1), 2));
 /// let delta = there.update("page", |views| views.increment(ReplicaId::new(2, 1), 3)); // at the same time
 /// here.join(&delta);

@@ -152,12 +152,15 @@ fn bytes_near_the_frozen_forms_are_refused_or_are_states_like_any_other() {
     }
 }
 
+/// One of [`decoders`].
+type Check = fn(&[u8]);
+
 /// Several changes at once, among them bytes put in and taken out, from a fixed seed. `DELTA_CRDT_MUTATIONS` sets how many.
 #[test]
 fn bytes_further_from_the_frozen_forms_are_refused_or_are_states_like_any_other() {
     let rounds =
         std::env::var("DELTA_CRDT_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
-    let mut forms: Vec<(fn(&[u8]), Vec<u8>)> = vec![
+    let mut forms: Vec<(Check, Vec<u8>)> = vec![
         (decoders::log, bytes(LOG)),
         (decoders::records, encode(&records())),
         (decoders::records, encode(&records()[..2])),
@@ -165,7 +168,7 @@ fn bytes_further_from_the_frozen_forms_are_refused_or_are_states_like_any_other(
     for (kind, (_, state)) in states().into_iter().enumerate() {
         forms.push((decoders::lattice, [vec![kind as u8], state].concat()));
     }
-    forms.extend(wire::samples().values().map(|message| (decoders::message as fn(&[u8]), message.encode())));
+    forms.extend(wire::samples().values().map(|message| (decoders::message as Check, message.encode())));
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut below = |limit: usize| {
         seed ^= seed << 13;

@@ -9,6 +9,9 @@ use crate::engine::rules::Rule;
 use crate::engine::store::{Sib, Sibs};
 use crate::{Change, Key, Winner};
 
+/// Keys looked up ahead: their cache lines fit a small cache.
+const WARM: usize = 128;
+
 /// A complete session: the sender's siblings of some keys, and its vector and floors in the same state.
 #[derive(Clone, Debug)]
 pub(crate) struct Joined<K, V> {
@@ -50,10 +53,18 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let version = self.version;
         let mut fresh = Vec::new();
         let mut seen = session.whole.then(|| Seen::new(self.store.slots()));
-        for (key, theirs) in core::mem::take(&mut session.entries) {
-            let slot = self.join_key(cx, &session, (key, theirs), &mut fresh, changes);
-            if let (Some(slot), Some(seen)) = (slot, &mut seen) {
-                seen.add(slot);
+        let mut entries = core::mem::take(&mut session.entries).into_iter();
+        while entries.len() > 0 {
+            // Without work in between, the cache misses of the look-ups overlap.
+            if self.store.slots() > 1_024 {
+                let keys = entries.as_slice().iter().take(WARM).map(|entry| &entry.0);
+                keys.for_each(|key| self.store.warm(key.stable_hash(), key));
+            }
+            for entry in entries.by_ref().take(WARM) {
+                let slot = self.join_key(cx, &session, entry, &mut fresh, changes);
+                if let (Some(slot), Some(seen)) = (slot, &mut seen) {
+                    seen.add(slot);
+                }
             }
         }
         if let Some(seen) = seen {
