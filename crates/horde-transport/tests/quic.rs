@@ -259,6 +259,38 @@ fn a_peer_that_dies_without_a_word_is_hinted_before_it_is_lost() {
     }
 }
 
+#[test]
+fn a_node_that_dies_and_starts_again_without_dialling_is_dialled_at_its_crash_hint() {
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let patient = |name: &str, incarnation, listen| {
+        let mut config = config(name);
+        // Who waits until the connection is idle does not see the end of this test.
+        (config.timing.idle_timeout, config.timing.keep_alive) = (SOON * 4, SOON);
+        (config.incarnation, config.listen) = (incarnation, listen);
+        config
+    };
+    let (ours, theirs, any) = (runtime(), runtime(), ([127, 0, 0, 1], 0).into());
+    let one = ours.block_on(async { Quic::bind(patient("one", 1, any)).unwrap() });
+    let two = theirs.block_on(async { Quic::bind(patient("two", 1, any)).unwrap() });
+    ours.block_on(connect(&one, &two));
+    ours.block_on(until(&one, "tethered", |one| one.stats().iter().all(|stats| stats.tethered)));
+    let mut heard = ours.block_on(async { Recorder::on(&*one, "watch") });
+    let address = two.local_addr();
+    theirs.shutdown_background();
+    drop(two);
+    assert_eq!(ours.block_on(heard.hint()), id("two", 1));
+    let again = ours.block_on(async {
+        loop {
+            match Quic::bind(patient("two", 2, address)) {
+                Err(BindError::InUse(_)) => tokio::task::yield_now().await,
+                bound => break bound.unwrap(),
+            }
+        }
+    });
+    while ours.block_on(heard.up()).id != *again.local() {}
+}
+
 #[tokio::test]
 async fn a_client_is_told_apart_from_a_node() {
     let member = node("member");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::close::{Ended, ended};
 use super::endpoint::Inner;
@@ -19,6 +20,13 @@ use crate::dispatch::lock;
 
 /// How long a connection that the peer says stands may take to be seen here.
 const SEEN: Duration = Duration::from_secs(1);
+/// How long after the end of a connection its address is dialled in quick succession: most outages are short.
+const RECENT: Duration = Duration::from_secs(60);
+/// Pauses in that time are bounded by so many times the first bound.
+const QUICK: u32 = 4;
+/// An attempt in that time takes no longer than this or so many round trips, whichever is more: the handshake's own
+/// repetitions come ever later, and a new attempt begins anew.
+const ATTEMPT: (Duration, u32) = (Duration::from_millis(600), 12);
 
 /// The addresses and how it goes with them.
 #[derive(Debug)]
@@ -93,23 +101,26 @@ pub(crate) fn start(inner: &Arc<Inner>, address: SocketAddr) {
 
 async fn run(inner: Arc<Inner>, address: SocketAddr) {
     let (mut attempts, mut insist) = (0, false);
+    let mut lost = None;
     loop {
         let standing = inner.links.at(address);
         let outcome = match standing {
             Some(link) => Ok(Greeted::Up(link)),
-            None => attempt(&inner, address, insist).await,
+            None => attempt(&inner, address, insist, recent(lost)).await,
         };
         insist = false;
         let failure = match outcome {
             Ok(Greeted::Up(link)) => {
                 attempts = 0;
-                stay(&inner, address, &link).await;
+                lost = Some(stay(&inner, address, &link).await);
                 continue;
             }
             Ok(Greeted::Duplicate(id)) => match seen(&inner, &id).await {
                 Some(link) => {
+                    // The peer is there, and in this life.
+                    link.doubt(false);
                     attempts = 0;
-                    stay(&inner, address, &link).await;
+                    lost = Some(stay(&inner, address, &link).await);
                     continue;
                 }
                 None => {
@@ -132,26 +143,50 @@ async fn run(inner: Arc<Inner>, address: SocketAddr) {
         } else {
             tracing::debug!(%node, attempts, "peer {address} {text}");
         }
+        let attempts = if recent(lost).is_some() { attempts.min(QUICK.ilog2() + 1) } else { attempts };
         tokio::time::sleep(pause(&inner, attempts)).await;
     }
 }
 
-async fn attempt(inner: &Arc<Inner>, address: SocketAddr, insist: bool) -> Result<Greeted, Ended> {
+/// How long an attempt may take, if a connection to the address ended lately.
+fn recent(lost: Option<Lost>) -> Option<Duration> {
+    let lost = lost.filter(|lost| lost.at.elapsed() < RECENT)?;
+    Some(ATTEMPT.0.max(lost.round_trip * ATTEMPT.1))
+}
+
+/// The end of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Lost {
+    at: Instant,
+    round_trip: Duration,
+}
+
+async fn attempt(
+    inner: &Arc<Inner>,
+    address: SocketAddr,
+    insist: bool,
+    limit: Option<Duration>,
+) -> Result<Greeted, Ended> {
     let dialled = async {
         let connecting = inner.endpoint.connect(address, "horde.invalid");
         let connecting = connecting.map_err(|error| Ended::Lost(error.to_string()))?;
         let connection = connecting.await.map_err(|error| ended(&error))?;
         inner.greet(connection, insist).await
     };
-    tokio::time::timeout(inner.timing.handshake, dialled).await.unwrap_or(Err(Ended::NoAnswer))
+    let limit = limit.map_or(inner.timing.handshake, |limit| limit.min(inner.timing.handshake));
+    tokio::time::timeout(limit, dialled).await.unwrap_or(Err(Ended::NoAnswer))
 }
 
-/// Waits until a connection is over.
-async fn stay(inner: &Inner, address: SocketAddr, link: &Link) {
+/// Waits until a connection is over, or something speaks against its peer being there.
+async fn stay(inner: &Inner, address: SocketAddr, link: &Link) -> Lost {
     inner.dials.set(address, DialState::Connected(link.peer.id.clone()));
-    link.finished().await;
+    tokio::select! {
+        () = link.finished() => {}
+        () = link.doubted() => {}
+    }
     inner.dials.set(address, DialState::Trying);
     tokio::time::sleep(pause(inner, 1)).await;
+    Lost { at: Instant::now(), round_trip: link.connection.rtt() }
 }
 
 /// The connection to `id`, which the peer says stands.

@@ -38,7 +38,7 @@ const SELF: u64 = 0;
 /// of its own, so that nothing else delays it. Dropped, it closes all connections without a word: peers see `Lost`.
 #[derive(Debug)]
 pub struct Quic {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     tasks: Vec<AbortHandle>,
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Link {
     lanes: [Sending; 3],
     bulk: Bulk,
     pub(crate) tethered: AtomicBool,
+    /// Whether the tether ended and was not bound again: the peer may be gone, and another life of it there.
+    doubted: watch::Sender<bool>,
     claimed: AtomicU8,
     leaving: AtomicBool,
     ending: Mutex<Option<DownReason>>,
@@ -94,6 +96,7 @@ impl Link {
             lanes,
             bulk: Bulk::default(),
             tethered: AtomicBool::new(false),
+            doubted: watch::channel(false).0,
             claimed: AtomicU8::new(0),
             leaving: AtomicBool::new(false),
             ending: Mutex::default(),
@@ -179,6 +182,21 @@ impl Link {
         self.leaving.store(true, Ordering::Release);
         self.lanes.iter().for_each(Sending::close);
         self.bulk.close();
+    }
+
+    /// Notes whether something speaks against the peer being there.
+    pub(crate) fn doubt(&self, doubted: bool) {
+        self.doubted.send_replace(doubted);
+    }
+
+    pub(crate) fn is_doubted(&self) -> bool {
+        *self.doubted.borrow()
+    }
+
+    /// Ready when it is doubted.
+    pub(crate) async fn doubted(&self) {
+        let mut doubted = self.doubted.subscribe();
+        let _sender_lives_in_self = doubted.wait_for(|doubted| *doubted).await;
     }
 
     /// Ready when its `Down` is queued.

@@ -78,9 +78,11 @@ impl Links {
         self.up.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// The link whose peer listens at `address`.
+    /// The link whose peer listens at `address`, and is not doubted.
     pub(crate) fn at(&self, address: SocketAddr) -> Option<Arc<Link>> {
-        self.all().into_iter().find(|link| link.peer.address == Some(address) && link.is_live())
+        self.all()
+            .into_iter()
+            .find(|link| link.peer.address == Some(address) && link.is_live() && !link.is_doubted())
     }
 
     /// Takes no more links, and answers those that are up.

@@ -162,6 +162,60 @@ fn a_hundred_seeds_of_loss_cut_and_goodbye() {
     }
 }
 
+/// How long four nodes take to be whole again after an outage of eight seconds.
+async fn outage(seed: u64) -> Duration {
+    let network = SimNetwork::new(seed, 0);
+    let nodes: Vec<Node> = (0..NODES).map(|number| start(&network, number, seed)).collect();
+    for node in &nodes {
+        for other in (0..NODES).filter(|other| network::address(*other) != node.quic.local_addr()) {
+            node.quic.dial(network::address(other));
+        }
+    }
+    until_meshed(&nodes, "all meet").await;
+    network.cut(true);
+    sleep(Duration::from_secs(8)).await;
+    assert!(!meshed(&nodes));
+    network.cut(false);
+    let healed = Instant::now();
+    until_meshed(&nodes, "the halves meet again").await;
+    healed.elapsed()
+}
+
+#[test]
+fn lost_peers_are_dialled_again_and_again_without_long_pauses() {
+    let times = (1..=50).map(|seed| {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(outage(seed))
+    });
+    let longest = times.max().unwrap();
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_was_doubted_and_lives_keeps_its_connection() {
+    for (seed, dialler) in [(1, 0), (2, 1)] {
+        let network = SimNetwork::new(seed, 0);
+        let nodes: Vec<Node> = (0..2).map(|number| start(&network, number, seed)).collect();
+        let dialler = &nodes[dialler];
+        let address =
+            nodes.iter().map(|node| node.quic.local_addr()).find(|at| *at != dialler.quic.local_addr());
+        dialler.quic.dial(address.unwrap());
+        until_meshed(&nodes, "both meet").await;
+        let link = dialler.quic.inner.links.all().remove(0);
+        let mut dials = dialler.quic.dial_changes();
+        link.doubt(true);
+        while link.is_doubted() {
+            dials.changed().await.unwrap();
+        }
+        sleep(Duration::from_secs(10)).await;
+        assert!(link.is_live(), "it was dialled anew, and the peer said that this one stands");
+        for node in &nodes {
+            assert_eq!(lock(&node.heard).len(), 1, "{:?}", lock(&node.heard));
+        }
+    }
+}
+
 #[test]
 fn a_seed_replays_to_the_packet() {
     for seed in [3, 5, 8] {

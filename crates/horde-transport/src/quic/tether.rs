@@ -131,6 +131,7 @@ pub(crate) async fn take(inner: Arc<Inner>, link: Arc<Link>, token: Token) {
 /// Waits for the end of a tether. It ends with the link's helpers when the link ends first.
 async fn hold(inner: &Inner, link: &Link, mut stream: TcpStream) {
     link.tethered.store(true, Ordering::Relaxed);
+    link.doubt(false);
     let ended = stream.read_u8().await;
     link.tethered.store(false, Ordering::Relaxed);
     if ended.is_ok() || !link.is_live() || inner.faults.hit(link.connection.remote_address()) {
@@ -138,4 +139,5 @@ async fn hold(inner: &Inner, link: &Link, mut stream: TcpStream) {
     }
     tracing::debug!(peer = ?link.peer.id, "the tether ended");
     inner.dispatch.push(Item::Hint(link.peer.id.clone()));
+    link.doubt(true);
 }
