@@ -1,4 +1,6 @@
 //! A cart keeps its items when its node stops.
+
+#![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 use horde::{ChildSpec, Context, Handle, Message, Network, Node, Process, State, Stop, Supervisor};
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +45,6 @@ impl Handle<Items> for Cart {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "an example talks to its reader")]
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let network = Network::in_memory();

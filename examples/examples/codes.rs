@@ -1,4 +1,7 @@
 //! One code generator in the cluster, whichever node asks first; its store is injected on each node.
+
+#![expect(clippy::print_stdout, reason = "an example talks to its reader")]
+#![expect(clippy::unwrap_used, reason = "a lock of an example is never poisoned")]
 use horde::{ChildSpec, Context, Handle, Message, Network, Node, Process, Stop, Supervisor};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
@@ -46,7 +49,6 @@ impl Handle<NextCode> for Codes {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "an example talks to its reader")]
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let (network, store) = (Network::in_memory(), Store::default());

@@ -1,4 +1,6 @@
 //! Three greeters, each found by name, wherever it runs.
+
+#![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 use horde::{ChildSpec, Context, Handle, Message, Network, Node, Process, Registry, Stop, Supervisor};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +33,6 @@ impl Handle<Greet> for Greeter {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "an example talks to its reader")]
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let network = Network::in_memory();

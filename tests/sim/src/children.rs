@@ -153,22 +153,20 @@ impl World {
                 }
             }
             Happening::Reply { to, life, number, outcome } => {
-                if let Some(now) = self.live(to, life) {
-                    if self.nodes[to].pending.remove(&number) {
-                        self.nodes[to].machine.reply(now, number, outcome);
-                        self.settle(to);
-                    }
+                let now = self.live(to, life);
+                if let Some(now) = now.filter(|_| self.nodes[to].pending.remove(&number)) {
+                    self.nodes[to].machine.reply(now, number, outcome);
+                    self.settle(to);
                 }
             }
             Happening::Up { node, life, token, fails } => self.up(node, life, token, fails),
             Happening::End { node, life, pid, reason } => self.end(node, life, pid, reason),
             Happening::View { node, life } => self.view(node, life),
             Happening::Wake { node, life, number } => {
-                if let Some(now) = self.live(node, life) {
-                    if self.nodes[node].wake == number {
-                        self.nodes[node].machine.handle_timeout(now);
-                        self.settle(node);
-                    }
+                let now = self.live(node, life);
+                if let Some(now) = now.filter(|_| self.nodes[node].wake == number) {
+                    self.nodes[node].machine.handle_timeout(now);
+                    self.settle(node);
                 }
             }
             Happening::Start { node } => self.start(node),

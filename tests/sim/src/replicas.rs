@@ -155,7 +155,7 @@ impl World {
             self.history.note(self.queue.now, node, || format!("remove {key}"));
         } else {
             let value = self.rng.below(1_000);
-            drop(self.replicas[node].put(now, key, value));
+            let _shown = self.replicas[node].put(now, key, value);
             self.history.note(self.queue.now, node, || format!("{key} := {value}"));
         }
         if self.rng.chance(80) {
