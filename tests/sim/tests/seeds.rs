@@ -5,7 +5,7 @@ fn remembered() -> Vec<(u64, &'static str)> {
     let lines = include_str!("../seeds.txt").lines().filter(|line| !line.starts_with('#'));
     lines
         .filter_map(|line| line.split_once(' '))
-        .map(|(seed, found)| (seed.parse().unwrap(), found))
+        .map(|(seed, found)| (seed.parse().expect("a seed is a number"), found))
         .collect()
 }
 
