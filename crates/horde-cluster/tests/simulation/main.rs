@@ -100,6 +100,24 @@ fn five_per_cent_loss_and_stalls_make_nobody_down() {
 }
 
 #[test]
+fn false_hints_everywhere_on_a_network_that_loses_and_delays_make_nobody_down() {
+    for delay in [(100, 500), (100, 5_000), (100, 20_000)] {
+        under_seeds(8, |seed| {
+            let (mut world, ids) = World::cluster(seed, 4);
+            (world.loss, world.delay_us) = (50, delay);
+            world.run_for(ms(5000));
+            for round in 0..30 {
+                for by in &ids[1..] {
+                    world.input(by, Input::CrashHint { peer: ids[0].clone() });
+                }
+                world.run_for(ms(1000 + round));
+            }
+            assert_eq!(world.downs(), []);
+        });
+    }
+}
+
+#[test]
 fn a_false_hint_at_a_live_node_makes_nobody_suspect() {
     under_seeds(20, |seed| {
         let (mut world, ids) = World::cluster(seed, 4);
