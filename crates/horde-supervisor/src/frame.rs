@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+#[cfg(any(feature = "tokio", test))]
 use bytes::Bytes;
 use horde_process::{Pid, State};
 use serde::{Deserialize, Serialize};
@@ -101,12 +102,14 @@ pub enum FrameError {
     Malformed(String),
 }
 
+#[cfg(any(feature = "tokio", test))]
 pub(crate) fn encode<T: Serialize>(value: &T) -> Bytes {
     let buffer = vec![VERSION];
     // Serialising these types to memory cannot fail: they hold no maps of unknown length and no foreign serialisers.
     postcard::to_extend(value, buffer).map(Bytes::from).expect("frames serialise to memory")
 }
 
+#[cfg(any(feature = "tokio", test))]
 pub(crate) fn decode<'a, T: Deserialize<'a>>(frame: &'a [u8]) -> Result<T, FrameError> {
     match frame.split_first() {
         Some((&VERSION, body)) => match postcard::take_from_bytes(body) {
@@ -115,5 +118,62 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(frame: &'a [u8]) -> Result<T, Frame
             Err(error) => Err(FrameError::Malformed(error.to_string())),
         },
         first => Err(FrameError::Version(first.map(|(version, _)| *version))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use horde_process::Shutdown;
+    use horde_transport::{NodeId, NodeName};
+
+    use super::*;
+    use crate::spec::Restart;
+
+    fn start() -> Request {
+        let spec = Spec {
+            kind: "echo".into(),
+            version: 1,
+            args: vec![0xc0],
+            name: None,
+            restart: Restart::Transient,
+            shutdown: Shutdown::BrutalKill,
+            pinned: false,
+        };
+        let request = RequestId { origin: 7, number: 300 };
+        Request::Start { wish: Wish { id: "a".into(), spec: Arc::new(spec), request, again: false }, hops: 1 }
+    }
+
+    #[test]
+    fn the_bytes_of_a_frame_stay_as_they_are() {
+        let bytes = [1, 0, 1, b'a', 4, b'e', b'c', b'h', b'o', 1, 1, 0xc0, 0, 1, 1, 0, 7, 0xac, 2, 0, 1];
+        assert_eq!(encode(&start())[..], bytes);
+        assert_eq!(decode::<Request>(&bytes), Ok(start()));
+        let pid = Pid::new(NodeId::new(NodeName::new("n").unwrap(), 2), 3);
+        let response = Response::Started(Ok(pid));
+        assert_eq!(encode(&response)[..], [1, 0, 0, 1, b'n', 2, 3]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_frame_are_refused_and_never_panic() {
+        let whole = encode(&start());
+        assert_eq!(decode::<Request>(&[]), Err(FrameError::Version(None)));
+        assert_eq!(decode::<Request>(&[9, 0]), Err(FrameError::Version(Some(9))));
+        for end in 1..whole.len() {
+            assert!(
+                matches!(decode::<Request>(&whole[..end]), Err(FrameError::Malformed(_))),
+                "cut at {end}"
+            );
+        }
+        let longer = [&whole[..], &[0]].concat();
+        assert!(matches!(decode::<Request>(&longer), Err(FrameError::Malformed(_))));
+        for at in 1..whole.len() {
+            for byte in 0..=u8::MAX {
+                let mut bytes = whole.to_vec();
+                bytes[at] = byte;
+                if let Ok(request) = decode::<Request>(&bytes) {
+                    assert_eq!(decode::<Request>(&encode(&request)), Ok(request));
+                }
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The cluster's machines in one thread, under virtual time, from a seed.
 //!
 //! Each world runs the crates' own machines, never a second implementation of them: replicas of the CRDT in
-//! [`replicas`], the children of a supervisor in [`children`]. All that a run does comes from its seed: the number of
+//! `replicas`, the children of a supervisor in `children`. All that a run does comes from its seed: the number of
 //! nodes, the faults that are on, each delay and each loss. So a failing seed fails again.
 
 mod children;
