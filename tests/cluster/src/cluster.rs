@@ -44,7 +44,7 @@ impl Cluster {
         self
     }
 
-    /// Starts members of these names on free ports of loopback, and waits until each sees all as up.
+    /// Starts members of these names on free ports of loopback, and waits until each relies on all.
     ///
     /// # Errors
     /// When one of them does not become a member, or not in time.
@@ -79,7 +79,7 @@ impl Cluster {
         self.members.last_mut().context("no member")
     }
 
-    /// Waits until all members have joined, and each sees all as up.
+    /// Waits until all members have joined, and each sees all as up and ready.
     ///
     /// # Errors
     /// When one of them does not become a member, or not in time.
@@ -91,9 +91,7 @@ impl Cluster {
         }
         let nodes: Vec<String> = self.members.iter().map(|member| member.node().to_owned()).collect();
         for member in &mut self.members {
-            for node in &nodes {
-                member.sees(node, &["Up"], PATIENCE)?;
-            }
+            member.relies_on(&nodes, PATIENCE)?;
         }
         Ok(())
     }

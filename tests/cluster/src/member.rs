@@ -206,6 +206,20 @@ impl Member {
         })
     }
 
+    /// Waits until it sees each of these nodes as up and as caught up with names and children: it places children there.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn relies_on(&mut self, nodes: &[String], within: Duration) -> Result<()> {
+        let what = format!("{} sees {nodes:?} up and ready", self.name);
+        until(&what, within, || {
+            let members = self.members()?;
+            let ready = |seen: &Seen| seen.status == "Up" && seen.ready.len() == 2;
+            let found = |node: &String| members.iter().any(|seen| seen.node == *node && ready(seen));
+            Ok(if nodes.iter().all(found) { Ok(()) } else { Err(members) })
+        })
+    }
+
     /// What it says of addresses that it dials, and of those that were refused.
     ///
     /// # Errors

@@ -144,4 +144,6 @@ pub struct Seen {
     pub node: String,
     /// Joining, Up, Suspect, Unreachable, Leaving, Down or Left.
     pub status: String,
+    /// What it hosts and has caught up with: names and children.
+    pub ready: Vec<String>,
 }

@@ -188,6 +188,13 @@ impl Serving {
         let seen = |member: &horde::Member| Seen {
             node: format!("{:?}", member.id),
             status: format!("{:?}", member.status),
+            ready: member
+                .meta
+                .hordes
+                .iter()
+                .filter(|(_, meta)| meta.ready)
+                .map(|(name, _)| name.clone())
+                .collect(),
         };
         view.members.values().map(seen).collect()
     }

@@ -46,7 +46,11 @@ impl std::error::Error for Refusal {}
 
 /// Takes our own text out of what TLS made of it.
 pub(crate) fn plain(text: &str) -> &str {
-    let inner = text.split_once("OtherError(").map_or(text, |(_, rest)| rest.trim_end_matches(')'));
+    let mut inner = text.split_once("OtherError(").map_or(text, |(_, rest)| rest);
+    // Our own text may end in a parenthesis too: only those that nothing opened are not ours.
+    while inner.ends_with(')') && inner.matches(')').count() > inner.matches('(').count() {
+        inner = &inner[..inner.len() - 1];
+    }
     inner.trim_start_matches("invalid peer certificate: ")
 }
 

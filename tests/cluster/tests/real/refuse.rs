@@ -5,6 +5,8 @@ use horde_cluster_tests::{Be, Member, Order, PATIENCE, RECOVERY, ids, until};
 
 use crate::{cluster, program};
 
+const WRONG: &str = "certificate not signed by this cluster's secret or CA (wrong secret?)";
+
 #[test]
 fn a_node_with_another_secret_is_refused_with_a_reason_on_both_sides() -> Result<()> {
     let mut cluster = cluster().form(&["one", "two"])?;
@@ -15,12 +17,12 @@ fn a_node_with_another_secret_is_refused_with_a_reason_on_both_sides() -> Result
         |reasons: &[String], word: &str| !reasons.is_empty() && reasons.iter().all(|why| why.contains(word));
     until("the stranger is told why by each node", PATIENCE, || {
         let (dials, _) = stranger.reasons()?;
-        Ok(if dials.len() == 2 && all(&dials, "secret") { Ok(()) } else { Err(dials) })
+        Ok(if dials.len() == 2 && all(&dials, WRONG) { Ok(()) } else { Err(dials) })
     })?;
     for member in cluster.members() {
         until("the member says whom it refused and why", PATIENCE, || {
             let (_, refused) = member.reasons()?;
-            Ok(if all(&refused, "secret") { Ok(()) } else { Err(refused) })
+            Ok(if all(&refused, WRONG) { Ok(()) } else { Err(refused) })
         })?;
     }
     cluster.start("one", &ids(0..10))?;
