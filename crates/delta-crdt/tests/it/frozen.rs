@@ -196,6 +196,14 @@ fn bytes_further_from_the_frozen_forms_are_refused_or_are_states_like_any_other(
     }
 }
 
+/// What fuzzing found once.
+#[test]
+fn bytes_that_broke_something_once_break_nothing() {
+    // Floors above the vector, in a commit and in a record.
+    decoders::message(&bytes("0100050082a32d0000010001010000010001"));
+    decoders::records(&bytes("01010001000301010101010100000000000001000101c02f00010040"));
+}
+
 #[test]
 fn states_that_no_replica_is_ever_in_are_refused() {
     let refused = |kind: &str, hex: &str| {

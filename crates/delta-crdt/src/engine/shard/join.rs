@@ -29,13 +29,15 @@ impl<K, V> Joined<K, V> {
         self.vector.get(&dot.0).is_some_and(|&seq| dot.1 <= seq)
     }
 
-    /// False if it brings a dot that its own vector does not cover, or one dot twice: nobody can be in such a state.
+    /// False if it brings a dot that its own vector does not cover, or one dot twice, or if a floor is above the vector: nobody
+    /// can be in such a state.
     pub(crate) fn is_sound(&self) -> bool {
         let dots = self.entries.iter().flat_map(|entry| entry.1.as_slice()).map(Sib::dot);
         let mut dots: Vec<(u32, u64)> = dots.collect();
         dots.sort_unstable();
         dots.windows(2).all(|pair| pair[0] != pair[1])
             && dots.iter().all(|&dot| dot.1 > 0 && self.covers(dot))
+            && self.floors.iter().all(|(&origin, &floor)| floor == 0 || self.covers((origin, floor)))
     }
 }
 
