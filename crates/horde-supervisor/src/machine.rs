@@ -10,7 +10,7 @@
 //!
 //! Nothing here reads a clock, sends, spawns or rolls dice. A lost effect is repaired like this: a lost `Request` is
 //! repeated after its timeout under the same request id; a lost `Respond` makes the asker repeat; lost CRDT messages
-//! are pulled again by the replica; what really runs is compared with the records on every [`Children::tick`].
+//! are pulled again by the replica; what really runs is compared with the records once a second.
 
 mod coordinate;
 mod ended;
