@@ -11,7 +11,7 @@ use crate::spec::{Restart, Spec};
 
 /// What to start, as any member that runs `P` can start it.
 ///
-/// ```ignore
+/// ```text
 /// ChildSpec::<Greeter>::of("ada".into()).id("ada").restart(Restart::Transient)
 /// ```
 #[must_use = "a child spec starts nothing until it is given to a supervisor"]
