@@ -30,7 +30,7 @@ pub struct Spec {
     pub restart: Restart,
     /// How it is stopped.
     pub shutdown: Shutdown,
-    /// Asked to run on this node alone while that is possible; moves only by `rebalance`.
+    /// Redistribution leaves it where it runs. No call sets this yet.
     pub pinned: bool,
 }
 
