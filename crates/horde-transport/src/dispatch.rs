@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::pending::Pending;
 use crate::{
-    DownReason, Event, Lane, Limits, NodeId, OnReply, Peer, RequestError, Responder, SendError, Subscriber,
-    Subscription, Topic, TopicTaken,
+    DownReason, Event, Lane, Limits, NodeId, OnReply, Peer, RequestError, Responder, Role, SendError,
+    Subscriber, Subscription, Topic, TopicTaken,
 };
 
 /// Items the task takes before it lets others run.
@@ -201,9 +201,10 @@ impl Dispatch {
         }))
     }
 
-    /// The subscriber of `topic`.
-    pub(crate) fn subscriber(&self, topic: &str) -> Option<Arc<Entry>> {
-        self.topics.read().unwrap_or_else(PoisonError::into_inner).get(topic).cloned()
+    /// The subscriber of `topic`, if it admits a peer of this role; nobody admits one that is not present.
+    pub(crate) fn admitting(&self, topic: &str, role: Option<Role>) -> Option<Arc<Entry>> {
+        let entry = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(topic).cloned()?;
+        role.is_some_and(|role| entry.admits(role)).then_some(entry)
     }
 
     /// Ends the task. What is queued for subscribers is dropped, requests that wait get `Interrupted`.
@@ -262,7 +263,7 @@ impl Dispatch {
     fn perform(&self, item: Item, peers: &mut BTreeMap<NodeId, Peer>) {
         match item {
             Item::Announce(entry) => {
-                for peer in peers.values() {
+                for peer in peers.values().filter(|peer| entry.admits(peer.role)) {
                     entry.tell(Event::Up(peer.clone()));
                 }
                 entry.ready.store(true, Ordering::Release);
@@ -270,38 +271,45 @@ impl Dispatch {
             }
             Item::Up(peer, told) => {
                 peers.insert(peer.id.clone(), peer.clone());
-                self.tell_all(|| Event::Up(peer.clone()));
+                self.tell_all(peer.role, || Event::Up(peer.clone()));
                 if let Some(told) = told {
                     let _reader_gone = told.send(());
                 }
             }
             Item::Down(peer, reason) => {
-                if peers.remove(&peer).is_some() {
-                    self.tell_all(|| Event::Down { peer: peer.clone(), reason: reason.clone() });
+                if let Some(gone) = peers.remove(&peer) {
+                    self.tell_all(gone.role, || Event::Down { peer: peer.clone(), reason: reason.clone() });
                 }
             }
             Item::Hint(peer) => {
-                if peers.contains_key(&peer) {
-                    self.tell_all(|| Event::CrashHint { peer: peer.clone() });
+                if let Some(known) = peers.get(&peer) {
+                    self.tell_all(known.role, || Event::CrashHint { peer: peer.clone() });
                 }
             }
             Item::Frame { from, topic, lane, frame } => {
-                if let Some(entry) = self.subscriber(topic.as_str()) {
+                if let Some(entry) = self.admitting(topic.as_str(), self.role(&from, peers)) {
                     entry.tell(Event::Frame { from, lane, frame });
                 }
             }
             Item::Request { from, topic, frame, timeout, answer } => {
-                deliver_request(self.subscriber(topic.as_str()), from, frame, timeout, answer);
+                let entry = self.admitting(topic.as_str(), self.role(&from, peers));
+                deliver_request(entry, from, frame, timeout, answer);
             }
             Item::Reply(on_reply, outcome) => guarded(|| on_reply(outcome)),
         }
     }
 
-    /// Tells every subscriber that has heard of the peers present; the others hear it in their turn.
-    fn tell_all(&self, event: impl Fn() -> Event) {
+    /// The role of a peer that is present; this node is one to itself.
+    fn role(&self, from: &NodeId, peers: &BTreeMap<NodeId, Peer>) -> Option<Role> {
+        if *from == self.local { Some(Role::Node) } else { peers.get(from).map(|peer| peer.role) }
+    }
+
+    /// Tells every subscriber that admits `role` and has heard of the peers present; the others hear it in their turn.
+    fn tell_all(&self, role: Role, event: impl Fn() -> Event) {
         let entries: Vec<_> = {
             let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-            topics.values().filter(|entry| entry.ready.load(Ordering::Acquire)).cloned().collect()
+            let heard = |entry: &&Arc<Entry>| entry.ready.load(Ordering::Acquire) && entry.admits(role);
+            topics.values().filter(heard).cloned().collect()
         };
         for entry in entries {
             entry.tell(event());
@@ -326,6 +334,10 @@ impl Entry {
             }
             announced.await;
         }
+    }
+
+    fn admits(&self, role: Role) -> bool {
+        self.subscriber.admits(role)
     }
 
     /// Calls the subscriber.

@@ -161,6 +161,13 @@ pub enum Event {
 pub trait Subscriber: Send + Sync + 'static {
     /// Takes one event.
     fn event(&self, event: Event);
+
+    /// Whether it wants to hear of peers in this role. Of all others it hears nothing, neither that they come and go nor
+    /// what they send: a frame is dropped, a request is answered as if nobody subscribed. Default: members of the cluster
+    /// alone, so that a command-line client has no say in what it was not let into.
+    fn admits(&self, role: Role) -> bool {
+        role == Role::Node
+    }
 }
 
 impl<F: Fn(Event) + Send + Sync + 'static> Subscriber for F {

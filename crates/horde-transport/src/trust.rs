@@ -1,6 +1,7 @@
 //! Who may join: certificates, the secret that makes them, and the check of a peer's.
 
 pub(crate) mod authority;
+mod expiry;
 mod files;
 pub(crate) mod identity;
 mod name;

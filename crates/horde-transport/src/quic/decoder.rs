@@ -6,6 +6,10 @@ use bytes::{Buf, Bytes};
 
 /// Bodies up to this many bytes are copied, so that a small frame that is kept does not keep a whole buffer.
 const COPIED: usize = 32 << 10;
+/// Pieces held at once before small ones are gathered: a piece keeps the whole packet that it came in.
+const PIECES: usize = 64;
+/// Gathered are pieces of fewer bytes than this on average, so that what is held is at most a few times what has come.
+const SMALL: usize = 512;
 
 /// A frame is longer than its stream allows. The stream cannot be read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +22,8 @@ pub(crate) struct TooLong {
 /// Cuts a stream of bytes into the bodies of its frames.
 ///
 /// It holds the pieces that came and were not yet taken, and allocates by what has come, never by what a length
-/// promises. A body is copied once, into a buffer of its own, unless it lies within one large piece.
+/// promises. A body is copied once, into a buffer of its own, unless it lies within one large piece. Bytes that trickle
+/// in are gathered, so that a peer which sends a frame byte by byte does not make it keep a packet for each.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     pieces: VecDeque<Bytes>,
@@ -41,7 +46,17 @@ impl Decoder {
         if !piece.is_empty() {
             self.held += piece.len();
             self.pieces.push_back(piece);
+            if self.pieces.len() > PIECES && self.pieces.len() * SMALL > self.held {
+                self.gather();
+            }
         }
+    }
+
+    /// Makes one piece of all. Each time at least [`PIECES`] more have come, or as many as the bytes held warrant.
+    fn gather(&mut self) {
+        let mut all = Vec::with_capacity(self.held);
+        self.pieces.drain(..).for_each(|piece| all.extend_from_slice(&piece));
+        self.pieces.push_back(all.into());
     }
 
     /// Takes the next body if all of it is here.
@@ -140,6 +155,21 @@ mod tests {
             assert_eq!(out, bodies);
             assert!(decoder.is_empty());
         }
+    }
+
+    #[test]
+    fn bytes_that_trickle_in_do_not_keep_a_packet_each() {
+        let mut decoder = Decoder::new(1 << 20);
+        decoder.push(Bytes::copy_from_slice(&100_000u32.to_le_bytes()));
+        for n in 0..99_999u32 {
+            decoder.push(Bytes::from(vec![n as u8; 1200]).slice(..1));
+            assert!(decoder.pieces.len() <= PIECES.max(decoder.held / SMALL) + 1);
+            assert_eq!(decoder.next(), Ok(None));
+        }
+        decoder.push(Bytes::from_static(b"x"));
+        let body = decoder.next().unwrap().unwrap();
+        assert!(body[..99_999].iter().enumerate().all(|(n, byte)| *byte == n as u8) && body[99_999] == b'x');
+        assert!(decoder.is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use quinn::{Endpoint, EndpointConfig, TokioRuntime, VarInt};
@@ -20,9 +20,11 @@ use super::links::Links;
 use super::socket::{self, Faults};
 use super::status::{DialStatus, PeerStats, Refusals, Refused};
 use super::tether::{self, Tethers};
+use super::tls::Configs;
 use super::wire::Header;
 use super::{accept, tls};
 use crate::dispatch::{Dispatch, Item, lock};
+use crate::trust::identity::Credentials;
 use crate::trust::random;
 use crate::{
     Lane, Limits, Network, NodeId, NodeName, OnReply, Peer, Role, SendError, Subscriber, Subscription, Topic,
@@ -61,6 +63,18 @@ pub(crate) struct Inner {
     pub(crate) tethers: Option<Tethers>,
     pub(crate) jitter: Jitter,
     pub(crate) banned: Mutex<BTreeSet<NodeName>>,
+    credentials: Arc<Credentials>,
+}
+
+/// What a node is put together from.
+struct Parts {
+    runtime: Handle,
+    endpoint: Endpoint,
+    local: SocketAddr,
+    faults: Arc<Faults>,
+    listener: Option<(u16, tokio::net::TcpListener)>,
+    jitter: Jitter,
+    credentials: Arc<Credentials>,
 }
 
 impl Inner {
@@ -76,7 +90,7 @@ impl Quic {
     /// [`BindError`]: nothing is bound.
     pub fn bind(config: QuicConfig) -> Result<Arc<Self>, BindError> {
         let runtime = Handle::try_current().map_err(|_| BindError::NoRuntime)?;
-        let (server, client) = tls::configs(&config)?;
+        let Configs { server, client, credentials } = tls::configs(&config)?;
         let io = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::AddrInUse => BindError::InUse(config.listen),
             _ => BindError::Io { address: config.listen, source },
@@ -94,18 +108,12 @@ impl Quic {
         let mut seed = [0; 8];
         random(&mut seed);
         let jitter = Jitter::new(u64::from_le_bytes(seed));
-        Ok(Self::assemble(config, runtime, endpoint, local, faults, listener, jitter))
+        let parts = Parts { runtime, endpoint, local, faults, listener, jitter, credentials };
+        Ok(Self::assemble(config, parts))
     }
 
-    fn assemble(
-        config: QuicConfig,
-        runtime: Handle,
-        endpoint: Endpoint,
-        local: SocketAddr,
-        faults: Arc<Faults>,
-        listener: Option<(u16, tokio::net::TcpListener)>,
-        jitter: Jitter,
-    ) -> Arc<Self> {
+    fn assemble(config: QuicConfig, parts: Parts) -> Arc<Self> {
+        let Parts { runtime, endpoint, local, faults, listener, jitter, credentials } = parts;
         let dispatch = Dispatch::start(config.id(), config.limits.clone(), runtime.clone());
         let inner = Arc::new(Inner {
             dispatch,
@@ -123,8 +131,12 @@ impl Quic {
             tethers: listener.as_ref().map(|(port, _)| Tethers::new(*port)),
             jitter,
             banned: Mutex::new(config.banned),
+            credentials: credentials.clone(),
         });
-        let mut tasks = vec![tokio::spawn(accept::run(inner.clone())).abort_handle()];
+        let mut tasks = vec![
+            tokio::spawn(accept::run(inner.clone())).abort_handle(),
+            tokio::spawn(credentials.watch()).abort_handle(),
+        ];
         if let Some((_, listener)) = listener {
             tasks.push(tokio::spawn(tether::listen(inner.clone(), listener)).abort_handle());
         }
@@ -138,7 +150,7 @@ impl Quic {
         socket: Arc<dyn quinn::AsyncUdpSocket>,
         seed: u64,
     ) -> Arc<Self> {
-        let (server, client) = tls::configs(&config).unwrap();
+        let Configs { server, client, credentials } = tls::configs(&config).unwrap();
         let local = socket.local_addr().unwrap();
         let mut settings = EndpointConfig::default();
         let mut bytes = [0; 32];
@@ -148,7 +160,11 @@ impl Quic {
             Endpoint::new_with_abstract_socket(settings, Some(server), socket, Arc::new(TokioRuntime));
         let mut endpoint = endpoint.unwrap();
         endpoint.set_default_client_config(client);
-        Self::assemble(config, Handle::current(), endpoint, local, Arc::default(), None, Jitter::new(seed))
+        let (runtime, faults, jitter) = (Handle::current(), Arc::default(), Jitter::new(seed));
+        Self::assemble(
+            config,
+            Parts { runtime, endpoint, local, faults, listener: None, jitter, credentials },
+        )
     }
 
     /// Where it listens, with the port that was bound.
@@ -200,6 +216,15 @@ impl Quic {
             }
         });
         stats.collect()
+    }
+
+    /// When peers stop believing this node's certificate, unless a new one takes its place; none without an end in sight.
+    ///
+    /// Of a PKI it is the earliest end in the chain; the log warns of it in time. One that came of a secret is renewed
+    /// by itself.
+    #[must_use]
+    pub fn certificate_expires(&self) -> Option<SystemTime> {
+        self.inner.credentials.expires()
     }
 
     /// Lets these nodes in no more, and only these, whatever their certificates say; those connected are disconnected.

@@ -242,7 +242,10 @@ pub(crate) async fn run(inner: Arc<Inner>, link: Arc<Link>, mut ends: Ends, befo
                 }
                 Ok(Some(Message::Farewell)) if link.leaving.load(Ordering::Acquire) => break DownReason::Disconnected,
                 Ok(Some(Message::Tether(token))) if link.dialled => {
-                    helpers.spawn(tether::take(inner.clone(), link.clone(), token));
+                    // The flusher is one of them. More offers at once than an honest peer makes are not followed.
+                    if helpers.len() <= tether::TAKEN {
+                        helpers.spawn(tether::take(inner.clone(), link.clone(), token));
+                    }
                 }
                 Ok(Some(_)) => link.violated("a message out of place"),
                 Ok(None) => link.violated("the link stream ended"),

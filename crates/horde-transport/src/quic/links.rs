@@ -110,7 +110,8 @@ impl Links {
                 Rule::KeepYoung => standing.since.elapsed() < YOUNG,
                 Rule::Replace => false,
             };
-            if keep {
+            // Who bears the name of a node without being one does not take its place.
+            if keep || standing.peer.role != link.peer.role {
                 return Err(NotTaken::Duplicate);
             }
         }

@@ -124,13 +124,13 @@ async fn deliver(inner: &Arc<Inner>, link: &Arc<Link>, lane: Lane, body: &Bytes)
     };
     match header {
         Header::Frame { topic } => {
-            if let Some(entry) = inner.dispatch.subscriber(topic) {
+            if let Some(entry) = inner.dispatch.admitting(topic, Some(link.peer.role)) {
                 entry.ready().await;
                 entry.tell(Event::Frame { from: link.peer.id.clone(), lane, frame: payload });
             }
         }
         Header::Request { id, timeout_us, topic } => {
-            let entry = inner.dispatch.subscriber(topic);
+            let entry = inner.dispatch.admitting(topic, Some(link.peer.role));
             if let Some(entry) = &entry {
                 entry.ready().await;
             }

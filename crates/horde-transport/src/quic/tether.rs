@@ -23,6 +23,8 @@ use crate::trust::random;
 
 /// TCP connections that have not shown their token yet; beyond, newcomers are closed.
 const UNKNOWN: usize = 64;
+/// Offers of one peer that are followed at once: one that is held or just ended, and its successor.
+pub(crate) const TAKEN: usize = 4;
 /// How long a tether may take to be bound.
 const BINDING: Duration = Duration::from_secs(2);
 /// Pauses before a tether is offered again: they double from the first to the last.

@@ -16,6 +16,7 @@ use super::bulk::PARALLEL;
 use super::config::{BindError, QuicConfig};
 use super::wire::ALPN;
 use crate::trust::CertName;
+use crate::trust::identity::Credentials;
 use crate::trust::verifier::Verifier;
 
 /// Window of one stream, in bytes: wider ones bought nothing in measurements.
@@ -23,8 +24,15 @@ const STREAM_WINDOW: u32 = 1_250_000;
 /// Unidirectional streams that a peer has open at once: its lanes and its bulk frames.
 const UNI_STREAMS: u32 = 3 + PARALLEL;
 
+/// What both sides need.
+pub(crate) struct Configs {
+    pub(crate) server: ServerConfig,
+    pub(crate) client: ClientConfig,
+    pub(crate) credentials: Arc<Credentials>,
+}
+
 /// Both sides' settings. Mutual TLS 1.3, no early data, no tickets.
-pub(crate) fn configs(config: &QuicConfig) -> Result<(ServerConfig, ClientConfig), BindError> {
+pub(crate) fn configs(config: &QuicConfig) -> Result<Configs, BindError> {
     let credentials = config.identity.credentials(&config.name, config.role)?;
     let verifier = Verifier::new(config.identity.cluster().clone(), credentials.clone());
     let provider = Arc::new(default_provider());
@@ -42,7 +50,7 @@ pub(crate) fn configs(config: &QuicConfig) -> Result<(ServerConfig, ClientConfig
     let client = rustls::ClientConfig::builder_with_provider(provider);
     let client = client.with_protocol_versions(&[&TLS13]).map_err(|e| bad(&e))?;
     let client = client.dangerous().with_custom_certificate_verifier(verifier);
-    let mut client = client.with_client_cert_resolver(credentials);
+    let mut client = client.with_client_cert_resolver(credentials.clone());
     client.alpn_protocols = vec![ALPN.to_vec()];
     client.resumption = Resumption::disabled();
     client.enable_sni = false;
@@ -58,7 +66,7 @@ pub(crate) fn configs(config: &QuicConfig) -> Result<(ServerConfig, ClientConfig
     let client = QuicClientConfig::try_from(client).map_err(|e| bad(&e))?;
     let mut client = ClientConfig::new(Arc::new(client));
     client.transport_config(transport);
-    Ok((server, client))
+    Ok(Configs { server, client, credentials })
 }
 
 fn transport(config: &QuicConfig) -> Result<TransportConfig, BindError> {

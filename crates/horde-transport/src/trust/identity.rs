@@ -3,16 +3,17 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::expiry::{Expiry, believed_until};
 use super::files::{FileError, read};
 use super::{AuthorityError, CertName, ClusterKey};
 use crate::dispatch::lock;
@@ -20,15 +21,16 @@ use crate::{NodeName, Role};
 
 /// Files of a PKI are looked at again at most this often, when a handshake needs them.
 const LOOK: Duration = Duration::from_secs(1);
-/// A certificate that expires within this many days is warned of.
-const WARN_DAYS: u64 = 30;
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// They are looked at this often when no handshake comes, and the end of the certificate with them.
+const WATCH: Duration = Duration::from_secs(60);
 
 /// How long a certificate that a node issues itself is valid; it is renewed in place after half of it.
 const LEAF: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// The PEM files of a PKI. They are read again when they change, before the next handshake; files that are of no use
-/// then are logged, and what was read before stays in use. A certificate that expires within 30 days is warned of.
+/// The PEM files of a PKI. They are read again when they change, before the next handshake and within a minute; files
+/// that are of no use then are logged, and what was read before stays in use. The end of the certificate (of the
+/// earliest in its chain) is warned of in the log 30, 14 and 7 days before, then daily, then 12, 6 and 1 hours before,
+/// then each hour.
 #[derive(Debug, Clone)]
 pub struct PkiFiles {
     /// The cluster that the certificate names.
@@ -105,7 +107,9 @@ impl Identity {
     pub(crate) fn credentials(&self, name: &NodeName, role: Role) -> Result<Arc<Credentials>, IdentityError> {
         let (source, name) = (self.0.clone(), name.clone());
         let current = source.load(&name, role)?;
-        Ok(Arc::new(Credentials { source, name, role, current: Mutex::new(current) }))
+        let credentials = Credentials { source, name, role, current: Mutex::new(current) };
+        credentials.warn(&mut lock(&credentials.current), SystemTime::now());
+        Ok(Arc::new(credentials))
     }
 }
 
@@ -125,6 +129,8 @@ struct Current {
     due: SystemTime,
     /// The files as they were read.
     stamps: Vec<Option<SystemTime>>,
+    /// When peers stop believing the leaf. Without warnings for a certificate of our own making, which is renewed.
+    expiry: Expiry,
 }
 
 impl Credentials {
@@ -133,28 +139,55 @@ impl Credentials {
         self.refreshed().0
     }
 
+    /// When peers stop believing what is shown now; none when there is no end in sight.
+    pub(crate) fn expires(&self) -> Option<SystemTime> {
+        lock(&self.current).expiry.until
+    }
+
+    /// Looks at the files and at the end of the certificate, for ever.
+    pub(crate) async fn watch(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(WATCH).await;
+            self.look(&mut lock(&self.current), SystemTime::now());
+        }
+    }
+
     fn refreshed(&self) -> (Arc<[TrustAnchor<'static>]>, Arc<CertifiedKey>) {
         let mut current = lock(&self.current);
         let now = SystemTime::now();
         if now >= current.due {
-            let changed = match &self.source {
-                Kind::Secret(_) => true,
-                Kind::Pki(files) => files.stamps() != current.stamps,
-            };
-            let node = &self.name;
-            match if changed { Some(self.source.load(&self.name, self.role)) } else { None } {
-                Some(Ok(fresh)) => {
-                    tracing::info!(%node, "the certificate was renewed");
-                    *current = fresh;
-                }
-                Some(Err(error)) => {
-                    tracing::warn!(%node, %error, "the certificate could not be renewed; the one before stays");
-                    current.due = now + LOOK;
-                }
-                None => current.due = now + LOOK,
-            }
+            self.look(&mut current, now);
         }
         (current.roots.clone(), current.leaf.clone())
+    }
+
+    /// Renews what is due or has changed, and warns of an end.
+    fn look(&self, current: &mut Current, now: SystemTime) {
+        let changed = match &self.source {
+            Kind::Secret(_) => now >= current.due,
+            Kind::Pki(files) => files.stamps() != current.stamps,
+        };
+        let node = &self.name;
+        match if changed { Some(self.source.load(&self.name, self.role)) } else { None } {
+            Some(Ok(fresh)) => {
+                tracing::info!(%node, "the certificate was renewed");
+                *current = fresh;
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%node, %error, "the certificate could not be renewed; the one before stays");
+                current.due = now + LOOK;
+            }
+            None => current.due = current.due.max(now + LOOK),
+        }
+        self.warn(current, now);
+    }
+
+    fn warn(&self, current: &mut Current, now: SystemTime) {
+        let Kind::Pki(files) = &self.source else { return };
+        if let Some(warning) = current.expiry.warning(now) {
+            let (node, file) = (&self.name, files.cert.display());
+            tracing::warn!(%node, "the certificate {file} {warning}: put a new one in its place, no restart is needed");
+        }
     }
 }
 
@@ -204,7 +237,9 @@ fn own(key: &ClusterKey, name: &NodeName, role: Role) -> Result<Current, Authori
     let private = PrivateKeyDer::Pkcs8(private.serialize_der().into());
     let leaf = CertifiedKey::from_der(vec![certificate.der().clone()], private, &default_provider());
     let leaf = Arc::new(leaf.map_err(|error| AuthorityError::Bad(error.to_string()))?);
-    Ok(Current { roots, leaf, due: SystemTime::now() + LEAF / 2, stamps: Vec::new() })
+    let now = SystemTime::now();
+    let expiry = Expiry::new(Some(now + LEAF));
+    Ok(Current { roots, leaf, due: now + LEAF / 2, stamps: Vec::new(), expiry })
 }
 
 impl PkiFiles {
@@ -237,29 +272,13 @@ impl PkiFiles {
             let found = found.map_or_else(none, |found| found.to_string());
             return Err(IdentityError::Name { wanted: wanted.to_string(), found });
         }
-        check_time(&roots, &chain).map_err(|why| content(&self.cert, why))?;
+        let now = SystemTime::now();
+        let until = believed_until(&roots, &chain, now)
+            .map_err(|why| content(&self.cert, format!("peers would refuse this certificate: {why}")))?;
         let key = PrivateKeyDer::from_pem_slice(read(&self.key, true)?.as_bytes());
         let key = key.map_err(|error| content(&self.key, error.to_string()))?;
         let leaf = CertifiedKey::from_der(chain, key, &default_provider());
         let leaf = Arc::new(leaf.map_err(|error| content(&self.key, error.to_string()))?);
-        Ok(Current { roots, leaf, due: SystemTime::now() + LOOK, stamps })
+        Ok(Current { roots, leaf, due: now + LOOK, stamps, expiry: Expiry::new(until) })
     }
-}
-
-/// Refuses a chain that nobody would believe today, and warns of one that nobody will believe soon.
-fn check_time(roots: &[TrustAnchor<'_>], chain: &[CertificateDer<'_>]) -> Result<(), String> {
-    let Some((leaf, rest)) = chain.split_first() else { return Ok(()) };
-    let leaf = webpki::EndEntityCert::try_from(leaf).map_err(|error| error.to_string())?;
-    let algorithms = default_provider().signature_verification_algorithms;
-    let in_days = |days: u64| {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let then = UnixTime::since_unix_epoch(since_1970 + DAY * u32::try_from(days).unwrap_or(u32::MAX));
-        let usage = webpki::KeyUsage::client_auth();
-        leaf.verify_for_usage(algorithms.all, roots, rest, then, usage, None, None).map(drop)
-    };
-    in_days(0).map_err(|error| format!("peers would refuse this certificate: {error}"))?;
-    if let Some(days) = [1, 7, WARN_DAYS].into_iter().find(|&days| in_days(days).is_err()) {
-        tracing::warn!("the node's certificate expires within {days} days; put a new one in its place");
-    }
-    Ok(())
 }
