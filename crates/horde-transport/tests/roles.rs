@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "common/mesh.rs"]
-#[expect(dead_code, reason = "shared by several test binaries")]
 mod mesh;
 #[path = "common/recorder.rs"]
 #[expect(dead_code, reason = "shared by several test binaries")]
@@ -88,7 +87,8 @@ async fn a_client_under_the_name_and_life_of_a_node_does_not_take_its_connection
     client.dial(member.local_addr());
     let mut changes = client.dial_changes();
     tokio::time::timeout(SOON, async {
-        while !client.dial_status().iter().any(|dial| dial.to_string().contains("another connection stands")) {
+        while !client.dial_status().iter().any(|dial| dial.to_string().contains("another connection stands"))
+        {
             changes.changed().await.unwrap();
         }
     })
