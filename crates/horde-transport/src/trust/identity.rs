@@ -21,6 +21,9 @@ use crate::{NodeName, Role};
 
 /// Files of a PKI are looked at again at most this often, when a handshake needs them.
 const LOOK: Duration = Duration::from_secs(1);
+/// A file that was written less than this before it was read is read once more: its time of writing may be too coarse
+/// to tell a second write from the first.
+const SETTLED: Duration = Duration::from_secs(2);
 /// They are looked at this often when no handshake comes, and the end of the certificate with them.
 const WATCH: Duration = Duration::from_secs(60);
 
@@ -127,11 +130,14 @@ struct Current {
     leaf: Arc<CertifiedKey>,
     /// When to look again.
     due: SystemTime,
-    /// The files as they were read.
-    stamps: Vec<Option<SystemTime>>,
+    /// The files as they were read; none if they may have changed since without a trace.
+    stamps: Option<Vec<Stamp>>,
     /// When peers stop believing the leaf. Without warnings for a certificate of our own making, which is renewed.
     expiry: Expiry,
 }
+
+/// When a file was last written, and its length.
+type Stamp = Option<(SystemTime, u64)>;
 
 impl Credentials {
     /// The authorities whose certificates are believed.
@@ -165,12 +171,17 @@ impl Credentials {
     fn look(&self, current: &mut Current, now: SystemTime) {
         let changed = match &self.source {
             Kind::Secret(_) => now >= current.due,
-            Kind::Pki(files) => files.stamps() != current.stamps,
+            Kind::Pki(files) => Some(files.stamps()) != current.stamps,
         };
         let node = &self.name;
         match if changed { Some(self.source.load(&self.name, self.role)) } else { None } {
-            Some(Ok(fresh)) => {
-                tracing::info!(%node, "the certificate was renewed");
+            Some(Ok(mut fresh)) => {
+                if fresh.leaf.cert == current.leaf.cert {
+                    // What was warned of is not warned of again.
+                    fresh.expiry = current.expiry.clone();
+                } else {
+                    tracing::info!(%node, "the certificate was renewed");
+                }
                 *current = fresh;
             }
             Some(Err(error)) => {
@@ -239,14 +250,16 @@ fn own(key: &ClusterKey, name: &NodeName, role: Role) -> Result<Current, Authori
     let leaf = Arc::new(leaf.map_err(|error| AuthorityError::Bad(error.to_string()))?);
     let now = SystemTime::now();
     let expiry = Expiry::new(Some(now + LEAF));
-    Ok(Current { roots, leaf, due: now + LEAF / 2, stamps: Vec::new(), expiry })
+    Ok(Current { roots, leaf, due: now + LEAF / 2, stamps: None, expiry })
 }
 
 impl PkiFiles {
-    /// When each file was last written.
-    fn stamps(&self) -> Vec<Option<SystemTime>> {
-        let written = |path: &PathBuf| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
-        [&self.ca, &self.cert, &self.key].map(written).into()
+    fn stamps(&self) -> Vec<Stamp> {
+        let stamp = |path: &PathBuf| {
+            let meta = std::fs::metadata(path).ok()?;
+            Some((meta.modified().ok()?, meta.len()))
+        };
+        [&self.ca, &self.cert, &self.key].map(stamp).into()
     }
 
     fn load(&self, name: &NodeName, role: Role) -> Result<Current, IdentityError> {
@@ -257,7 +270,10 @@ impl PkiFiles {
             let all = all.map_err(|error| content(path, error.to_string()))?;
             if all.is_empty() { Err(content(path, "no certificate in it".into())) } else { Ok(all) }
         };
+        let now = SystemTime::now();
         let stamps = self.stamps();
+        let settled = stamps.iter().flatten().all(|(written, _)| *written + SETTLED < now);
+        let stamps = settled.then_some(stamps);
         let roots = certificates(&self.ca)?;
         let roots = roots
             .iter()
@@ -272,7 +288,6 @@ impl PkiFiles {
             let found = found.map_or_else(none, |found| found.to_string());
             return Err(IdentityError::Name { wanted: wanted.to_string(), found });
         }
-        let now = SystemTime::now();
         let until = believed_until(&roots, &chain, now)
             .map_err(|why| content(&self.cert, format!("peers would refuse this certificate: {why}")))?;
         let key = PrivateKeyDer::from_pem_slice(read(&self.key, true)?.as_bytes());

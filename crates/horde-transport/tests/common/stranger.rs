@@ -69,10 +69,42 @@ impl Stranger {
             }
         };
         config.alpn_protocols = vec![protocol.into()];
+        config.enable_early_data = true;
         let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()));
         let mut endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
         endpoint.set_default_client_config(config);
         Self { endpoint }
+    }
+
+    /// A stranger with this certificate that others dial; it asks for none.
+    pub(crate) fn listening(issued: &Issued) -> Self {
+        let certificate = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let config = config.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
+        let mut config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+        config.alpn_protocols = vec!["horde/1".into()];
+        let config = quinn::crypto::rustls::QuicServerConfig::try_from(config).unwrap();
+        let config = quinn::ServerConfig::with_crypto(Arc::new(config));
+        Self { endpoint: quinn::Endpoint::server(config, ([127, 0, 0, 1], 0).into()).unwrap() }
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.endpoint.local_addr().unwrap()
+    }
+
+    /// The next connection that somebody makes.
+    pub(crate) async fn accept(&self) -> Result<quinn::Connection, quinn::ConnectionError> {
+        let incoming = tokio::time::timeout(crate::recorder::SOON, self.endpoint.accept()).await;
+        incoming.expect("somebody in time").expect("an endpoint").await
+    }
+
+    /// A connection, if it cannot carry early data.
+    pub(crate) async fn early(&self, to: SocketAddr) -> Option<quinn::Connection> {
+        match self.endpoint.connect(to, "anybody").unwrap().into_0rtt() {
+            Ok(_early) => None,
+            Err(connecting) => Some(connecting.await.unwrap()),
+        }
     }
 
     pub(crate) async fn connect(&self, to: SocketAddr) -> Result<quinn::Connection, quinn::ConnectionError> {
