@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 
 use crate::discovery::{Discovering, Discovery, Found};
 use crate::driver::{Driver, TOPIC};
-use crate::machine::{Input, Membership};
+use crate::machine::{ForgetError, Input, Membership};
 use crate::{ClusterConfig, Control, MemberEvent, MemberStatus, Meta, MetaTooBig, Stopped, View, Watch};
 
 /// This node's membership: who is here, and what this node tells of itself. Cheap to clone.
@@ -150,6 +150,17 @@ impl Cluster {
     /// Tells all members that this node will leave: they place nothing here any more. Returns at once.
     pub fn announce_leaving(&self) {
         self.0.driver.input(Input::Leaving);
+    }
+
+    /// Forgets a member that is Down and will not come back: it goes from the view here at once and on the other members as
+    /// they hear of it, at the latest when they connect again; nobody dials it or waits for it any longer. Should that life
+    /// return after all, it is turned away and stops; a new start of the name joins like any newcomer. False when it was
+    /// forgotten before. Say it on one side of a partition only: both sides that forgot each other stop when they meet.
+    ///
+    /// # Errors
+    /// [`ForgetError`]; nothing was changed.
+    pub fn forget(&self, node: &NodeId) -> Result<bool, ForgetError> {
+        self.0.driver.with(|machine, now| machine.forget(now, node))
     }
 
     /// Leaves: Leaving if not yet announced, then Left, then waits until every connected member has noted it, at most

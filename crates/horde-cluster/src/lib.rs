@@ -25,6 +25,7 @@ pub use config::ClusterConfig;
 pub use control::Control;
 #[cfg(feature = "tokio")]
 pub use discovery::{Discovering, Discovery, Found, HostsFile, Running, StaticList};
+pub use machine::ForgetError;
 pub use member::{Member, MemberEvent, MemberStatus, Stopped};
 pub use meta::{HordeMeta, Meta, MetaTooBig};
 pub use view::View;

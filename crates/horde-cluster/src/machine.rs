@@ -16,10 +16,12 @@
 //!   answer to something sent after the question, so what a dead member left on the way counts for nothing.
 //! - A crash hint makes the own probe last milliseconds. Who has no hint of its own probes for a heartbeat before it agrees.
 //! - The member itself refutes a verdict by raising its own counter; the same life that is heard again is Up again.
+//! - A member that is Down is forgotten when an operator says so; that life is never a member again.
 //! - A name belongs to the life that has it while that life answers; a newcomer under it is refused, and told why.
 
 mod beats;
 mod dialing;
+mod forgetting;
 mod health;
 mod inquiry;
 mod jitter;
@@ -33,5 +35,6 @@ mod state;
 mod suspicion;
 mod wire;
 
+pub use forgetting::{ForgetError, MAX_FORGOTTEN};
 pub use membership::{Input, Membership, Output, Warning};
 pub use wire::{Answer, Beat, Frame, FrameError, Lifecycle, MAX_FRAME, Record, Refusal, Told, VERSION};

@@ -69,6 +69,8 @@ pub enum MemberEvent {
     Left(NodeId),
     /// A member told something new of itself.
     Meta(NodeId),
+    /// A member that was Down was forgotten for good: it is in the view no more.
+    Forgotten(NodeId),
 }
 
 impl MemberEvent {
@@ -84,7 +86,8 @@ impl MemberEvent {
             | Self::Down(id)
             | Self::Leaving(id)
             | Self::Left(id)
-            | Self::Meta(id) => id,
+            | Self::Meta(id)
+            | Self::Forgotten(id) => id,
         }
     }
 }
@@ -121,6 +124,11 @@ pub enum Stopped {
         /// The limit of the member that refused.
         limit: usize,
     },
+    /// An operator had this life of the node forgotten while it was away.
+    #[error(
+        "this node was forgotten while it was away, and its work runs elsewhere; start it anew to join again"
+    )]
+    Forgotten,
 }
 
 fn at(address: Option<&SocketAddr>) -> String {

@@ -58,6 +58,8 @@ fn frozen() -> Vec<(Frame, &'static str)> {
         (Frame::Bye, "0108"),
         (Frame::Probe { to: id("b", 7) }, "0109016207"),
         (Frame::Here, "010a"),
+        (Frame::Forgotten { lives: vec![id("b", 7)] }, "010b01016207"),
+        (Frame::Refused(Refusal::Forgotten { life: id("b", 7) }), "010703016207"),
     ]
 }
 
@@ -104,7 +106,7 @@ proptest! {
 
     #[test]
     fn a_damaged_frame_is_refused_or_another_frame_never_a_panic(
-        which in 0..13_usize, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>(),
+        which in 0..15_usize, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>(),
     ) {
         let mut bytes = frozen()[which].0.encode().to_vec();
         let at = at.index(bytes.len());

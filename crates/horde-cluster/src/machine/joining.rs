@@ -176,6 +176,7 @@ impl Membership {
             Refusal::NameTaken { holder, .. } => joining && holder.name() == self.own.id.name(),
             Refusal::Superseded { by, .. } => by.name() == self.own.id.name() && *by > self.own.id,
             Refusal::Full { .. } => joining,
+            Refusal::Forgotten { life } => *life == self.own.id,
         };
         if ours {
             self.stop(stopped(&why, &self.own.id));
@@ -209,10 +210,10 @@ impl Membership {
     pub(crate) fn stop(&mut self, why: Stopped) {
         let id = self.own.id.clone();
         self.events.push(match why {
-            Stopped::Superseded { .. } => MemberEvent::Down(id),
+            Stopped::Superseded { .. } | Stopped::Forgotten => MemberEvent::Down(id),
             _ => MemberEvent::Left(id),
         });
-        if !matches!(why, Stopped::Superseded { .. }) {
+        if !matches!(why, Stopped::Superseded { .. } | Stopped::Forgotten) {
             self.own.lifecycle = Lifecycle::Left;
         }
         self.stopped = Some(why);
@@ -231,6 +232,7 @@ fn stopped(why: &Refusal, refused: &NodeId) -> Stopped {
         Refusal::Superseded { by, address } => {
             Stopped::Superseded { by, address, ours: refused.incarnation() }
         }
+        Refusal::Forgotten { .. } => Stopped::Forgotten,
         Refusal::Full { limit } => Stopped::Full { limit: usize::try_from(limit).unwrap_or(usize::MAX) },
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use horde_transport::{DownReason, NodeId, NodeName, Peer};
 
+use super::forgetting::Forgotten;
 use super::health::Health;
 use super::inquiry::{Inquiry, Own};
 use super::jitter::Jitter;
@@ -166,6 +167,7 @@ pub struct Membership {
     pub(crate) config: ClusterConfig,
     pub(crate) own: Record,
     pub(crate) known: BTreeMap<NodeName, Known>,
+    pub(crate) forgotten: Forgotten,
     pub(crate) links: BTreeMap<NodeId, Link>,
     /// Peers that are connected and were not told of yet.
     pub(crate) awaited: BTreeSet<NodeId>,
@@ -209,11 +211,13 @@ impl Membership {
         };
         let jitter = Jitter::new(config.seed ^ local.incarnation(), local.name().as_str().as_bytes());
         let seeds: BTreeSet<SocketAddr> = config.seeds.iter().copied().collect();
-        let view = View { version: 0, local, members: BTreeMap::new(), stopped: None };
+        let (members, forgotten) = (BTreeMap::new(), BTreeMap::new());
+        let view = View { version: 0, local, members, forgotten, stopped: None };
         let mut machine = Self {
             config,
             own,
             known: BTreeMap::new(),
+            forgotten: Forgotten::default(),
             links: BTreeMap::new(),
             awaited: BTreeSet::new(),
             refused: BTreeMap::new(),
@@ -264,18 +268,23 @@ impl Membership {
         if self.stopped.is_some() {
             return;
         }
+        self.input(now, |machine| match input {
+            Input::PeerUp(peer) => machine.peer_up(peer),
+            Input::PeerDown { peer, reason } => machine.peer_down(&peer, &reason),
+            Input::CrashHint { peer } => machine.hint(&peer),
+            Input::Frame { from, frame } => machine.frame(&from, &frame),
+            Input::Probed { probe, answered } => machine.probed(probe, answered),
+            Input::Found { source, addresses } => machine.found(source, addresses),
+            Input::Present(peers) => machine.present(peers),
+            Input::Leaving => machine.announce_leaving(),
+            Input::Leave { by } => machine.leave(by),
+        });
+    }
+
+    /// One input, and what follows from it.
+    pub(crate) fn input(&mut self, now: Duration, input: impl FnOnce(&mut Self)) {
         self.wake(now);
-        match input {
-            Input::PeerUp(peer) => self.peer_up(peer),
-            Input::PeerDown { peer, reason } => self.peer_down(&peer, &reason),
-            Input::CrashHint { peer } => self.hint(&peer),
-            Input::Frame { from, frame } => self.frame(&from, &frame),
-            Input::Probed { probe, answered } => self.probed(probe, answered),
-            Input::Found { source, addresses } => self.found(source, addresses),
-            Input::Present(peers) => self.present(peers),
-            Input::Leaving => self.announce_leaving(),
-            Input::Leave { by } => self.leave(by),
-        }
+        input(self);
         self.advance();
         self.finish();
     }
@@ -391,6 +400,8 @@ impl Membership {
                 known.record.id
             );
         }
+        let back = self.known.values().find(|known| self.forgotten.holds(&known.record.id));
+        assert!(back.is_none(), "{back:?} is forgotten and known");
         for (id, link) in &self.links {
             assert_eq!(*id, link.peer.id, "links are filed under their peer");
         }

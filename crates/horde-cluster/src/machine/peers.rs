@@ -61,6 +61,9 @@ impl Membership {
 
     /// Why a peer that just connected cannot be a member.
     fn refusal(&self, id: &NodeId) -> Option<Refusal> {
+        if self.forgotten.holds(id) {
+            return Some(Refusal::Forgotten { life: id.clone() });
+        }
         match self.known.get(id.name()) {
             // One that is no member has not taken the name of a member: the peer's own record will say.
             Some(known) if known.record.id > *id && known.record.lifecycle != Lifecycle::Joining => {
@@ -122,6 +125,7 @@ impl Membership {
             (Frame::Answer { about, round, answer }, _) => self.on_answer(from, &about, round, answer),
             (Frame::Down { about, counter }, _) => self.on_down(from, &about, counter),
             (Frame::Bye, _) => self.on_bye(from),
+            (Frame::Forgotten { lives }, _) => self.note_forgotten(Some(from), lives),
             (Frame::Probe { .. } | Frame::Here, _) => {}
         }
     }

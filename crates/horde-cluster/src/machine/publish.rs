@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::membership::{Membership, Output};
 use super::wire::Lifecycle;
-use crate::{Member, MemberStatus, View};
+use crate::{Member, MemberStatus, Stopped, View};
 
 impl Membership {
     /// Publishes a new view when something happened since the last.
@@ -29,13 +29,16 @@ impl Membership {
         });
         let members = others.chain([own]).map(|member| (member.id.clone(), member)).collect();
         let (version, local) = (self.view.version + 1, self.own.id.clone());
-        self.view = Arc::new(View { version, local, members, stopped: self.stopped.clone() });
+        let (forgotten, stopped) = (self.forgotten.lives(), self.stopped.clone());
+        self.view = Arc::new(View { version, local, members, forgotten, stopped });
         self.outputs.push_back(Output::Publish { view: self.view.clone(), events });
     }
 
     fn own_status(&self) -> MemberStatus {
         match self.own.lifecycle {
-            _ if matches!(self.stopped, Some(crate::Stopped::Superseded { .. })) => MemberStatus::Down,
+            _ if matches!(self.stopped, Some(Stopped::Superseded { .. } | Stopped::Forgotten)) => {
+                MemberStatus::Down
+            }
             Lifecycle::Joining => MemberStatus::Joining,
             Lifecycle::Up => MemberStatus::Up,
             Lifecycle::Leaving => MemberStatus::Leaving,

@@ -42,6 +42,7 @@ impl Membership {
             let counter = known.record.counter;
             frames.push(Frame::Down { about: to.clone(), counter });
         }
+        frames.extend(self.forgotten.frame());
         frames.push(Frame::Members { told, last: true });
         for frame in &frames {
             self.send(to, frame);
@@ -105,6 +106,9 @@ impl Membership {
 
     /// Takes in what is told of a member: by itself, or by another with its verdict.
     pub(crate) fn learn(&mut self, record: Record, down: bool) {
+        if self.forgotten.holds(&record.id) {
+            return;
+        }
         let name = record.id.name().clone();
         match self.known.get(&name).map(|known| (known.record.id.clone(), known.is_alive())) {
             None if record.lifecycle == Lifecycle::Left => {}

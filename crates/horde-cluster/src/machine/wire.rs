@@ -88,6 +88,11 @@ pub enum Refusal {
         /// That limit.
         limit: u64,
     },
+    /// An operator had that life of the peer forgotten.
+    Forgotten {
+        /// The life that is meant.
+        life: NodeId,
+    },
 }
 
 /// One heartbeat: proof of life, measure of the round trip, and a digest by which a lost frame is noticed.
@@ -157,6 +162,11 @@ pub enum Frame {
     },
     /// Answers [`Frame::Probe`].
     Here,
+    /// Lives that are forgotten for good: none of them, and no earlier one of its name, is a member again.
+    Forgotten {
+        /// Some of them.
+        lives: Vec<NodeId>,
+    },
 }
 
 /// Why bytes are not a frame. They were ignored.

@@ -34,6 +34,8 @@ fn any_frame() -> impl Strategy<Value = Frame> {
             answer
         }),
         (node.clone(), 0..4_u64).prop_map(|(about, counter)| Frame::Down { about, counter }),
+        prop::collection::vec(node.clone(), 0..3).prop_map(|lives| Frame::Forgotten { lives }),
+        node.clone().prop_map(|life| Frame::Refused(Refusal::Forgotten { life })),
         node.prop_map(|holder| Frame::Refused(Refusal::NameTaken { holder, address: None })),
         Just(Frame::Bye),
     ]
@@ -45,7 +47,7 @@ proptest! {
     /// Invariants are checked by the machine itself after each input.
     #[test]
     fn no_order_of_inputs_breaks_the_machine(
-        steps in prop::collection::vec((0..12_u8, 0..3_usize, 1..4_u64, any_frame(), 0..400_u64), 1..80),
+        steps in prop::collection::vec((0..13_u8, 0..3_usize, 1..4_u64, any_frame(), 0..400_u64), 1..80),
     ) {
         let mut bench = Bench::new(ClusterConfig { max_members: 3, ..ClusterConfig::default() });
         for (kind, who, life, frame, wait) in steps {
@@ -62,6 +64,10 @@ proptest! {
                     bench.collect();
                 }
                 7 => bench.input(Input::Frame { from: peer, frame: Bytes::from_static(b"\x01nonsense") }),
+                8 => {
+                    let _refused_or_done = bench.machine.forget(bench.now, &peer);
+                    bench.collect();
+                }
                 _ => bench.frame(&peer, &frame),
             }
             let view = bench.machine.view();

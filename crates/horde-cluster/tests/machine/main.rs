@@ -3,6 +3,7 @@
 
 mod any;
 mod bench;
+mod forgetting;
 mod joining;
 mod names;
 mod suspicion;
