@@ -11,6 +11,7 @@ use crate::cell::{Inbox, Shared};
 use crate::frame::{self, Head};
 use crate::mailbox::Refused;
 use crate::node::{NODE, Node};
+use crate::send::Sending;
 use crate::{CallError, ExitReason, Lists, Message, Name, Pid, Process, Reply};
 
 /// A typed address by pid or by name; a name is looked up at each use. Cheap to clone.
@@ -101,13 +102,35 @@ impl<P: Process> Ref<P> {
         }
         match self.route() {
             Ok(Route::Here(inbox)) => self.cast_here(&*inbox, message),
-            Ok(Route::Other(other)) => {
-                let sent = other.core().node.deliver_cast(&other, self.name(), &message);
-                sent.map_err(|error| NotSent { message, error })
-            }
+            _ => self.cast_away(message),
+        }
+    }
+
+    /// As [`Ref::cast`], and waits for room in a mailbox of this node: 5 s unless it says otherwise. Nothing is sent before it is
+    /// awaited. To another node it is a cast: what finds a full mailbox there is lost.
+    ///
+    /// Its error is [`NotSent`], with the message and the reason: [`CallError::Full`] if there was no room in time.
+    pub fn send<M: Message, At>(&self, message: M) -> Sending<P, M>
+    where
+        P::Messages: Lists<P, M, At>,
+    {
+        Sending::new(self.clone(), message, push::<P, M, At>)
+    }
+
+    /// A cast in bytes: to another node, or to a process of this node whose type is not `P`.
+    pub(crate) fn cast_away<M: Message>(&self, message: M) -> Result<(), NotSent<M>> {
+        match self.route() {
+            // What it is has changed since it was looked at: whoever holds the name now takes it in bytes.
+            Ok(Route::Here(inbox)) => self.cast_other(&inbox.shared(), message),
+            Ok(Route::Other(other)) => self.cast_other(&other, message),
             Ok(Route::There(pid)) => self.cast_there(&pid, message),
             Err(error) => Err(NotSent { message, error }),
         }
+    }
+
+    fn cast_other<M: Message>(&self, other: &Shared, message: M) -> Result<(), NotSent<M>> {
+        let sent = other.core().node.deliver_cast(other, self.name(), &message);
+        sent.map_err(|error| NotSent { message, error })
     }
 
     /// Waits until the process has ended; at once if there is none. Knows processes of this node alone: for one elsewhere, and for a

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What putting a message into a mailbox gives: nothing, or the message and its reply back.
 pub(crate) type Push<M> = Result<(), (M, Reply<<M as Message>::Reply>, Refused)>;
 
-type PushFn<P, M> = fn(&dyn Inbox<P>, M, Reply<<M as Message>::Reply>, Option<Instant>) -> Push<M>;
+pub(crate) type PushFn<P, M> = fn(&dyn Inbox<P>, M, Reply<<M as Message>::Reply>, Option<Instant>) -> Push<M>;
 
 pin_project! {
     /// A call not yet sent: await it, or give it a deadline first. Nothing is boxed on the way to a process of this node.
@@ -50,7 +50,7 @@ pin_project! {
 
 /// How long the caller waits.
 #[derive(Clone, Copy)]
-enum Limit {
+pub(crate) enum Limit {
     For(Duration),
     /// Set when it is sent.
     Until {
@@ -77,9 +77,9 @@ enum Stage<P: Process, M: Message> {
 }
 
 /// A place among those who wait for room; left when dropped.
-struct Place<P: Process> {
-    inbox: Arc<dyn Inbox<P>>,
-    ticket: u64,
+pub(crate) struct Place<P: Process> {
+    pub(crate) inbox: Arc<dyn Inbox<P>>,
+    pub(crate) ticket: u64,
 }
 
 impl<P: Process> Drop for Place<P> {
@@ -90,7 +90,7 @@ impl<P: Process> Drop for Place<P> {
 
 impl<P: Process, M: Message> Call<P, M> {
     pub(crate) fn new(target: Ref<P>, message: M, push: PushFn<P, M>) -> Self {
-        Self { target, push, limit: Limit::For(PATIENCE), stage: Stage::New(Some(message)), sleep: None }
+        Self { target, push, limit: Limit::default(), stage: Stage::New(Some(message)), sleep: None }
     }
 
     /// Waits for `timeout` from the moment it is sent. It travels: a process that finds the message later drops it.
@@ -101,8 +101,7 @@ impl<P: Process, M: Message> Call<P, M> {
 
     /// Waits until `at`, for instance [`crate::Context::deadline`] of the call that is being handled.
     pub fn deadline(mut self, at: Instant) -> Self {
-        let patience = at.saturating_duration_since(now());
-        self.limit = Limit::Until { at, patience };
+        self.limit = Limit::until(at);
         self
     }
 }
@@ -140,9 +139,19 @@ impl<P: Process, M: Message> Future for Call<P, M> {
     }
 }
 
+impl Default for Limit {
+    fn default() -> Self {
+        Self::For(PATIENCE)
+    }
+}
+
 impl Limit {
+    pub(crate) fn until(at: Instant) -> Self {
+        Self::Until { at, patience: at.saturating_duration_since(now()) }
+    }
+
     /// When the caller gives up: fixed when it is first asked for.
-    fn fix(&mut self) -> Instant {
+    pub(crate) fn fix(&mut self) -> Instant {
         if let Self::For(patience) = *self {
             // As far away as a clock can say is for ever.
             let far = Duration::from_secs(60 * 60 * 24 * 365 * 30);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use horde_transport::NodeId;
+use serde::{Deserialize, Serialize};
 
 use crate::{ExitReason, Name, Pid};
 
@@ -85,7 +86,7 @@ impl CallError {
 }
 
 /// Why a process was not started from bytes. Nothing was started, nobody will hear of it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// This node was not built with the kind.
@@ -108,7 +109,7 @@ pub enum StartError {
 }
 
 /// How a start failed after it had begun. The process is gone, and so is its name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartFailure {
     /// `init` or `resume` ended with this reason, or panicked; or it was stopped before it was done.
@@ -126,7 +127,7 @@ pub enum StartFailure {
 }
 
 /// Why `Node::spawn` has no process to show. Nothing runs.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
     /// It was not started.

@@ -11,11 +11,13 @@ mod readme {}
 mod claim;
 mod codec;
 mod error;
+pub mod machine;
 mod message;
 mod name;
 mod pid;
 mod reason;
 mod resolve;
+mod restart;
 mod start;
 mod state;
 mod stop;
@@ -63,6 +65,8 @@ mod reply;
 #[cfg(feature = "tokio")]
 mod run;
 #[cfg(feature = "tokio")]
+mod send;
+#[cfg(feature = "tokio")]
 mod signals;
 #[cfg(feature = "tokio")]
 mod table;
@@ -78,6 +82,7 @@ pub use name::{Name, Scheme};
 pub use pid::Pid;
 pub use reason::ExitReason;
 pub use resolve::{NameTaken, Resolve};
+pub use restart::Restart;
 pub use start::{Shutdown, Start, Watcher};
 pub use state::{State, Versions};
 pub use stop::Stop;
@@ -93,6 +98,7 @@ pub use {
     node::Node,
     process::{Down, Exit, Handle, Process, Serve},
     reply::Reply,
+    send::Sending,
     signals::MonitorRef,
     timer::TimerRef,
 };
