@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use horde_transport::NodeId;
+use serde::{Deserialize, Serialize};
 
 use crate::Meta;
 
@@ -21,7 +22,7 @@ pub struct Member {
 }
 
 /// How a member is, as this node sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MemberStatus {
     /// It is here and does not yet know enough to act.
     Joining,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use delta_crdt::Now;
 use horde_cluster::{Cluster, HordeMeta, View, Watch};
 use horde_process::{Claim, ExitReason, NameTaken, Node, Pid, Resolve, Scheme};
-use horde_transport::{Event, Lane, NodeId, Subscriber, Subscription, Topic};
+use horde_transport::{Event, Lane, NodeId, Role, Subscriber, Subscription, Topic};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::codec::{self, NIL};
@@ -285,7 +285,10 @@ impl Shared {
 
     fn event(&self, event: Event) {
         match event {
-            Event::Up(peer) => self.act(|names, now| names.link_up(now, &peer.id)),
+            // Who is no node, such as a command-line client, has no part in the names: it is never linked.
+            Event::Up(peer) if peer.role == Role::Node => {
+                self.act(|names, now| names.link_up(now, &peer.id));
+            }
             Event::Down { peer, .. } => self.act(|names, now| names.link_down(now, &peer)),
             Event::Frame { from, frame, .. } => match Message::decode(&frame) {
                 Ok(message) => self.act(|names, now| names.receive(now, &from, message)),

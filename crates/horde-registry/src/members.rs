@@ -2,6 +2,8 @@
 
 use horde_cluster::{Cluster, HordeMeta, MemberStatus, View};
 
+use horde_transport::NodeId;
+
 use crate::machine::{Host, Member, Presence};
 
 /// What the machine wants to know of a view.
@@ -15,7 +17,13 @@ pub(crate) fn members_of(view: &View, topic: &str) -> Vec<Member> {
         },
         host: member.meta.hordes.get(topic).map(|horde| Host { ready: horde.ready }),
     };
-    view.members.values().map(member).collect()
+    // Who was forgotten is not listed any more, and nothing that it still says is heard.
+    let forgotten = view.forgotten.iter().map(|(name, life)| Member {
+        id: NodeId::new(name.clone(), *life),
+        presence: Presence::Left,
+        host: None,
+    });
+    forgotten.chain(view.members.values().map(member)).collect()
 }
 
 /// Tells all members that this node hosts the registry under `topic`, and how.

@@ -6,6 +6,7 @@ use horde_cluster::Cluster;
 use horde_process::{Node, Pid};
 use tokio::sync::broadcast;
 
+use crate::codec;
 use crate::driver::Shared;
 use crate::error::StartError;
 use crate::events::CoreEvent;
@@ -44,6 +45,12 @@ impl RegistryCore {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// An encoded key for people: text and whole numbers as they are, anything else in hexadecimal.
+    #[must_use]
+    pub fn key_text(key: &Key) -> String {
+        codec::key_text(key.as_bytes())
     }
 
     /// The entry of an encoded key, if it is held and its node lives. Never waits.

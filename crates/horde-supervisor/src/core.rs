@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use delta_crdt::{Change, Message, Now};
 use horde_cluster::{Cluster, MemberStatus, View, Watch};
 use horde_process::{ExitReason, NameTaken, Node, Pid, Resolve, Start, StartFailure, State, Watcher};
-use horde_transport::{Event as NetworkEvent, Lane, Responder, Subscriber, Subscription, Topic};
+use horde_transport::{Event as NetworkEvent, Lane, Responder, Role, Subscriber, Subscription, Topic};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 
 use crate::config::Options;
@@ -355,7 +355,9 @@ impl Core {
                     tracing::warn!(node = %self.node.id(), topic = %self.topic, peer = %from, %error, "bad request dropped");
                 }
             },
-            NetworkEvent::Up(peer) => self.feed(|machine, now| machine.reconnected(now, &peer.id)),
+            NetworkEvent::Up(peer) if peer.role == Role::Node => {
+                self.feed(|machine, now| machine.reconnected(now, &peer.id))
+            }
             _ => {}
         }
     }

@@ -30,6 +30,7 @@ pub use error::{StartError, TerminateError};
 pub use frame::{FrameError, Launch, LaunchKind, Request, Response, Wish};
 #[cfg(feature = "tokio")]
 pub use hosting::{MAX_SUPERVISORS, host, hosted};
+pub use machine::PlannedMove;
 pub use record::{ByClaim, ChildId, ChildState, End, Record, RequestId, Wanted};
 pub use spec::{Restart, Spec};
 #[cfg(feature = "tokio")]

@@ -17,6 +17,7 @@ mod ended;
 mod exits;
 mod launch;
 mod moving;
+mod plan;
 mod reconcile;
 mod requests;
 mod roster;
@@ -37,6 +38,7 @@ use crate::frame::{Launch, Request, Response, Wish};
 use crate::record::{ByClaim, ChildId, ChildState, End, Record, Wanted};
 use crate::spec::{Restart, Spec};
 
+pub use plan::PlannedMove;
 pub use roster::{Host, Presence};
 
 use coordinate::{Caller, Coordination, User, Waiter};

@@ -11,7 +11,7 @@ use crate::builder::Builder;
 use crate::child_spec::ChildSpec;
 use crate::core::Core;
 use crate::error::{StartError, TerminateError};
-use crate::machine::{Answer, Event};
+use crate::machine::{Answer, Event, PlannedMove};
 use crate::record::{ChildId, ChildState, Record};
 
 /// Children across the cluster. Cheap to clone; reads never wait.
@@ -134,6 +134,13 @@ impl Supervisor {
         let ready = hosting
             .filter(|member| member.meta.hordes.get(&self.core.horde).is_some_and(|horde| horde.ready));
         ready.filter(|member| member.status.is_alive()).map(|member| member.id.clone()).collect()
+    }
+
+    /// What a rebalance would move now: each running child that placement, by itself, gives to another member than the one
+    /// that runs it, in order of ids. Nothing moves; takes time by the number of children.
+    #[must_use]
+    pub fn rebalance_plan(&self) -> Vec<PlannedMove> {
+        self.core.feed(|machine, _| machine.plan())
     }
 
     /// News of the children on this node. A reader that lags is told how many it missed.

@@ -141,6 +141,11 @@ impl Roster {
         }
     }
 
+    /// Whether the membership has forgotten a host that it knew.
+    pub(super) fn has_departed(&self, node: &NodeId) -> bool {
+        self.departed.contains(node)
+    }
+
     pub(super) fn is_known(&self, node: &NodeId) -> bool {
         self.hosts.contains_key(node) || self.departed.contains(node)
     }

@@ -104,7 +104,9 @@ impl Children {
         let Some(record) = self.replica.get(id).cloned() else { return };
         let ours = self.ready && !self.draining && self.roster.coordinates(id);
         let busy = self.taking.contains(id) || self.queued.contains_key(id) || self.run_of.contains_key(id);
-        if !ours || busy || !self.options.takeover || !record.is_wanted() || !self.is_lost(&record.owner) {
+        // Without takeover a child waits for its node to come back; one that was forgotten will not.
+        let waits = !self.options.takeover && !self.roster.has_departed(&record.owner);
+        if !ours || busy || waits || !record.is_wanted() || !self.is_lost(&record.owner) {
             return;
         }
         if record.spec.restart == crate::spec::Restart::Temporary {
