@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 /// Processes that run where they belong in a cluster, are found by name, and survive their node.
 ///
@@ -17,8 +18,9 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Shows the main job: starts a cluster of OS processes on this machine, starts children on it, kills a node with
-    /// SIGKILL while children are called, and counts what really runs afterwards. Exits 0 only if all of it held.
+    /// Shows the main job: starts a cluster of OS processes on this machine and children on it; kills a node, lets one
+    /// join, drains one, cuts one off and heals it, pauses one. After each step it counts what really runs and calls
+    /// every child by name from every node. Exits 0 only if all of it held.
     Demo(DemoArgs),
     /// Runs one node, for trying things out. Stops on Ctrl-C or SIGTERM: its children move first.
     Node(NodeArgs),
@@ -29,7 +31,10 @@ pub(crate) enum Command {
     },
     /// A node of the demo; started by it.
     #[command(hide = true)]
-    DemoMember,
+    DemoMember {
+        /// The process number of the demo.
+        parent: u32,
+    },
 }
 
 /// What the demo does.
@@ -50,10 +55,13 @@ pub(crate) struct DemoArgs {
 }
 
 /// Which side of a split keeps running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Quorum {
     /// Every side: a child may run twice while the network is split, and once after it has healed.
     None,
+    /// The side that holds most of the nodes that the demo started with: the other one stops its children.
+    Majority,
 }
 
 /// What a node is.

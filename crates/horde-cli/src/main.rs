@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command {
         Command::Demo(options) => demo::run(&options),
-        Command::DemoMember => demo::member(),
+        Command::DemoMember { parent } => demo::member(parent),
         Command::Node(options) => node::run(&options),
         Command::Secret { command: SecretCommand::New } => secret::new(),
     };

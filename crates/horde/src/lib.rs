@@ -2,10 +2,17 @@
 //!
 #![doc = include_str!("../README.md")]
 
+mod admin;
 mod error;
 mod network;
 mod node;
 
+pub use admin::{
+    ChildCounts, ChildFilter, ChildPhase, ChildReport, Drained, Forgotten, HordeReport, Listing,
+    MemberReport, MoveReport, NameReport, Refusal, StatusReport,
+};
+#[cfg(feature = "quic")]
+pub use admin::{Client, ClientBuilder, ClientError};
 pub use error::NodeError;
 pub use horde_cluster::{Cluster, ClusterConfig, Member, MemberEvent, MemberStatus, Stopped, View, Watch};
 pub use horde_process::{
@@ -14,13 +21,13 @@ pub use horde_process::{
 };
 pub use horde_registry::{Registry, RegistryBuilder};
 pub use horde_supervisor::{
-    Child, ChildSpec, Options, Redistribution, Restart, StartError, Status, Supervisor, SupervisorError,
-    TerminateError,
+    Builder as SupervisorBuilder, Child, ChildSpec, Options, Redistribution, Restart, StartError, Status,
+    Supervisor, SupervisorError, TerminateError,
 };
 #[cfg(feature = "quic")]
 pub use horde_transport::{
-    ClusterKey, DialState, DialStatus, Identity, PkiFiles, Refused, SecretError, generate_secret,
-    read_secret_file,
+    Authority, AuthorityError, ClusterKey, DialState, DialStatus, FileError, Identity, Issued, PkiFiles,
+    Refused, Role, SecretError, certificate_names, generate_secret, read_secret_file, write_new_file,
 };
 pub use horde_transport::{NodeId, NodeName};
 pub use network::Network;

@@ -26,7 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "horde-supervisor",
         ],
     ),
-    ("horde-cli", &["horde"]),
+    ("horde-cli", &["horde", "horde-ring"]),
 ];
 
 /// Features of horde-transport that bring a real network; between it and the facade nobody asks for them.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::member::name;
+use super::overlap::{Overlap, overlap};
+use super::placement::Placement;
 use super::protocol::Entry;
 
 /// The entries of all nodes that live.
@@ -50,6 +52,31 @@ impl Headcount {
     pub(super) fn on(&self, node: &str) -> BTreeSet<String> {
         let entries = self.nodes.get(node).into_iter().flatten();
         entries.filter(|entry| entry.ended_us.is_none()).map(|entry| entry.id.clone()).collect()
+    }
+
+    /// How many run elsewhere than where `placement` wants them.
+    pub(super) fn misplaced(&self, placement: &Placement) -> usize {
+        let of_node = |(node, entries): (&String, &Vec<Entry>)| {
+            let running = entries.iter().filter(|entry| entry.ended_us.is_none());
+            running.filter(|entry| placement.owner(&entry.id) != Some(node.as_str())).count()
+        };
+        self.nodes.iter().map(of_node).sum()
+    }
+
+    /// How many runs began at `since` or later.
+    pub(super) fn begun(&self, since: u64) -> usize {
+        self.nodes.values().flatten().filter(|entry| entry.started_us >= since).count()
+    }
+
+    /// When a run last began or ended, if that was at `since` or later.
+    pub(super) fn last_change(&self, since: u64) -> u64 {
+        let times = self.nodes.values().flatten().map(|entry| entry.ended_us.unwrap_or(entry.started_us));
+        times.max().unwrap_or(since).max(since)
+    }
+
+    /// Copies of one child that ran at once, and began to at `since` or later.
+    pub(super) fn overlap(&self, since: u64, now: u64) -> Overlap {
+        overlap(self.nodes.values().flatten(), since, now)
     }
 
     /// When the last of `ids` began to run again after `since`, in Unix microseconds; none while one does not run.
@@ -103,6 +130,25 @@ mod tests {
         let one = vec![entry("worker-0", 1, None), entry("worker-1", 1, Some(2)), entry("else", 1, None)];
         let two = vec![entry("worker-0", 1, None), entry("worker-0", 3, None)];
         assert_eq!(headcount([one, two]).verdict(3), Verdict { lost: 2, duplicates: 2, untracked: 1 });
+    }
+
+    #[test]
+    fn what_runs_where_it_does_not_belong_is_counted() {
+        let placement = Placement::over(["one".to_owned(), "two".to_owned()]);
+        let (right, wrong): (Vec<usize>, Vec<usize>) =
+            (0..20).partition(|number| placement.owner(&name(*number)) == Some("one"));
+        let run = |number: &usize| entry(&name(*number), 1, None);
+        let count = headcount([right.iter().chain(&wrong).map(run).collect(), Vec::new()]);
+        assert_eq!(count.misplaced(&placement), wrong.len());
+        assert!(!right.is_empty() && !wrong.is_empty());
+    }
+
+    #[test]
+    fn begins_and_ends_since_a_time_are_told() {
+        let count = headcount([vec![entry("worker-0", 5, Some(40))], vec![entry("worker-0", 30, None)]]);
+        assert_eq!((count.begun(30), count.begun(31)), (1, 0));
+        assert_eq!((count.last_change(10), count.last_change(60)), (40, 60));
+        assert_eq!(count.overlap(0, 100).longest_us, 10);
     }
 
     #[test]

@@ -1,26 +1,39 @@
-//! A node of the demo, in an OS process of its own: does what it is told, line by line, and ends with its input.
+//! A node of the demo, in an OS process of its own: does what it is told, line by line, and ends with the demo.
 
-use std::collections::BTreeMap;
+mod calls;
+mod quorum;
+
 use std::io::{BufRead, Write};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use horde::{CallError, ChildSpec, MemberEvent, MemberStatus, Node, Registry, Supervisor};
-use tokio::sync::{Semaphore, mpsc, watch};
+use anyhow::Context;
+use horde::{ChildSpec, MemberEvent, MemberStatus, Node, Redistribution, Registry, Supervisor};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::protocol::{Be, Calls, Order, Report, unix_us};
-use super::worker::{Census, Where, Worker};
+use super::protocol::{Be, Order, Report, unix_us};
+use super::signals;
+use super::worker::{Census, Worker};
+use calls::Calling;
 
 /// Starts and calls at once.
 const AT_ONCE: usize = 64;
-/// How long a call may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a node that was told to stop may take to move its children.
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// Runs until standard input ends: then the demo is gone, and so is its node.
-pub(crate) fn run() -> anyhow::Result<bool> {
+pub(crate) fn run(parent: u32) -> anyhow::Result<bool> {
+    signals::die_with_parent(parent)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (sender, mut orders) = mpsc::channel(16);
+    let orders = orders();
+    runtime.block_on(serve(orders))
+}
+
+/// The orders on standard input. When it ends, nobody is left to answer to, and this process ends.
+fn orders() -> mpsc::Receiver<Order> {
+    let (sender, orders) = mpsc::channel(16);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
             let Ok(order) =
@@ -32,29 +45,33 @@ pub(crate) fn run() -> anyhow::Result<bool> {
                 break;
             }
         }
-        // Nobody is left to answer to: whatever runs here ends with this process.
         std::process::exit(0);
     });
-    runtime.block_on(async {
-        let Some(Order::Be(be)) = orders.recv().await else {
-            anyhow::bail!("the first order says who to be")
-        };
-        let mut member = match Member::start(&be).await {
-            Ok(member) => member,
-            Err(error) => {
-                tell(&Report::Failed { error: format!("{error:#}") })?;
-                return Ok(false);
+    orders
+}
+
+async fn serve(mut orders: mpsc::Receiver<Order>) -> anyhow::Result<bool> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let Some(Order::Be(be)) = orders.recv().await else { anyhow::bail!("the first order says who to be") };
+    let mut member = match Member::start(&be).await {
+        Ok(member) => member,
+        Err(error) => {
+            tell(&Report::Failed { error: format!("{error:#}") })?;
+            return Ok(false);
+        }
+    };
+    loop {
+        let order = tokio::select! {
+            order = orders.recv() => order,
+            _ = terminated.recv() => {
+                tell(&member.leave().await)?;
+                return Ok(true);
             }
         };
-        while let Some(order) = orders.recv().await {
-            let report = member
-                .obey(order)
-                .await
-                .unwrap_or_else(|error| Report::Failed { error: format!("{error:#}") });
-            tell(&report)?;
-        }
-        Ok(true)
-    })
+        let Some(order) = order else { return Ok(true) };
+        let report = member.obey(order).await;
+        tell(&report.unwrap_or_else(|error| Report::Failed { error: format!("{error:#}") }))?;
+    }
 }
 
 fn tell(report: &Report) -> anyhow::Result<()> {
@@ -64,71 +81,88 @@ fn tell(report: &Report) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
+/// When others went down and came up, as this node saw it, by name.
+#[derive(Debug, Default)]
+struct News {
+    down: Vec<(String, u64)>,
+    risen: Vec<(String, u64)>,
+}
+
 struct Member {
     node: Node,
     names: Registry<String>,
     children: Supervisor,
     census: Census,
-    downs: Arc<Mutex<Vec<(String, u64)>>>,
-    calls: Option<(watch::Sender<bool>, tokio::task::JoinHandle<Calls>)>,
+    news: Arc<Mutex<News>>,
+    calling: Option<Calling>,
     _watch: horde::Watch,
 }
 
 impl Member {
     async fn start(be: &Be) -> anyhow::Result<Self> {
         let census = Census::default();
-        let node = Node::builder(&be.name)
+        let builder = Node::builder(&be.name)
             .listen(be.listen)
             .secret("demo", &be.secret)
             .join(be.join.iter().copied())
-            .expect(be.expect)
-            .runs::<Worker>(census.clone())
-            .start()
-            .await?;
-        let downs: Arc<Mutex<Vec<(String, u64)>>> = Arc::default();
-        let noted = downs.clone();
+            .expect(be.first.len())
+            .runs::<Worker>(census.clone());
+        let children = Supervisor::builder("children").redistribution(Redistribution::Active);
+        let (builder, children) = quorum::apply(be, builder, children)?;
+        let node = builder.start().await?;
+        let news: Arc<Mutex<News>> = Arc::default();
+        let noted = news.clone();
         let watch = node.cluster().watch(move |event, _| {
-            if let MemberEvent::Down(id) = event {
-                noted.lock().unwrap_or_else(PoisonError::into_inner).push((id.to_string(), unix_us()));
+            let mut news = lock(&noted);
+            match event {
+                MemberEvent::Down(id) => news.down.push((id.to_string(), unix_us())),
+                MemberEvent::Up(id) | MemberEvent::Refuted(id) => {
+                    news.risen.push((id.to_string(), unix_us()));
+                }
+                _ => {}
             }
         });
-        let address = node.address().ok_or_else(|| anyhow::anyhow!("a node of the demo listens"))?;
+        let address = node.address().context("a node of the demo listens")?;
         tell(&Report::Listening { address })?;
         node.ready().await?;
         let names = Registry::builder("names").start(&node).await?;
-        let children = Supervisor::builder("children").start(&node).await?;
-        let everybody = |_: &horde::View| (children.ready_members().len() >= be.expect).then_some(());
+        let children = children.start(&node).await?;
+        let everybody = |_: &horde::View| (children.ready_members().len() >= be.together).then_some(());
         node.cluster().wait_for(everybody).await;
         tell(&Report::Ready)?;
-        Ok(Self { node, names, children, census, downs, calls: None, _watch: watch })
+        Ok(Self { node, names, children, census, news, calling: None, _watch: watch })
     }
 
     async fn obey(&mut self, order: Order) -> anyhow::Result<Report> {
         Ok(match order {
             Order::Be(_) => anyhow::bail!("it is somebody already"),
             Order::StartChildren { from, to } => self.start_children(from, to).await,
-            Order::CallAll { count } => Report::Called(self.call_all(count).await),
+            Order::CallAll { count } => Report::Called(calls::all(&self.names, count).await),
             Order::CallMany { children } => {
-                let (stop, stopped) = watch::channel(false);
-                let calls = tokio::spawn(call_until(self.names.clone(), children, stopped));
-                self.calls = Some((stop, calls));
-                Report::Calling
+                self.calling = Some(Calling::begin(&self.names, children));
+                Report::Done
             }
-            Order::StopCalls => match self.calls.take() {
-                Some((stop, calls)) => {
-                    stop.send_replace(true);
-                    Report::Called(calls.await?)
-                }
-                None => anyhow::bail!("no calls go on"),
-            },
+            Order::StopCalls => {
+                let calling = self.calling.take().context("no calls go on")?;
+                Report::Called(calling.end().await?)
+            }
             Order::Census => Report::Census { entries: self.census.entries() },
-            Order::Members => {
-                let view = self.node.view();
-                let up = view.members.values().filter(|member| member.status == MemberStatus::Up);
-                let down = self.downs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                Report::Members { up: up.map(|member| member.id.to_string()).collect(), down }
+            Order::Count => Report::Count { running: self.census.running() },
+            Order::Members => self.members(),
+            Order::Cut { addresses, lost } => {
+                let quic = self.node.quic().context("a node of the demo speaks QUIC")?;
+                addresses.into_iter().for_each(|address| quic.cut(address, lost));
+                Report::Done
             }
         })
+    }
+
+    fn members(&self) -> Report {
+        let view = self.node.view();
+        let up = view.members.values().filter(|member| member.status == MemberStatus::Up);
+        let news = lock(&self.news);
+        let (down, risen) = (news.down.clone(), news.risen.clone());
+        Report::Members { up: up.map(|member| member.id.to_string()).collect(), down, risen }
     }
 
     async fn start_children(&self, from: usize, to: usize) -> Report {
@@ -154,99 +188,15 @@ impl Member {
         Report::Started { failed }
     }
 
-    async fn call_all(&self, count: usize) -> Calls {
-        let room = Arc::new(Semaphore::new(AT_ONCE));
-        let mut calls = JoinSet::new();
-        for number in 0..count {
-            let names = self.names.clone();
-            let permit = room.clone().acquire_owned().await;
-            calls.spawn(async move {
-                let _permit = permit;
-                let mut tally = Calls::default();
-                // A name that was just given anew may need a moment to be known here.
-                let end = Instant::now() + PATIENCE;
-                while !tally.call(&names, number).await && Instant::now() < end {
-                    tally.failed.clear();
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
-                tally
-            });
-        }
-        let mut total = Calls::default();
-        while let Some(Ok(tally)) = calls.join_next().await {
-            total.add(tally);
-        }
-        total
+    /// SIGTERM: the children move, then the node leaves. What ran here is told, since nobody can ask any more.
+    async fn leave(&self) -> Report {
+        let unmoved = self.node.clone().stop_within(DRAIN).await;
+        Report::Left { unmoved, entries: self.census.entries() }
     }
 }
 
-/// Calls some children by name, each again as soon as it has answered, until told to stop.
-async fn call_until(names: Registry<String>, children: Vec<usize>, stopped: watch::Receiver<bool>) -> Calls {
-    let mut callers = JoinSet::new();
-    for number in children {
-        let (names, stopped) = (names.clone(), stopped.clone());
-        callers.spawn(async move {
-            let mut tally = Calls::default();
-            while !*stopped.borrow() {
-                let answered = tally.call(&names, number).await;
-                tokio::time::sleep(Duration::from_millis(if answered { 2 } else { 1 })).await;
-            }
-            tally
-        });
-    }
-    let mut total = Calls::default();
-    while let Some(Ok(tally)) = callers.join_next().await {
-        total.add(tally);
-    }
-    total
-}
-
-impl Calls {
-    /// Calls one child by name, and notes what came of it.
-    async fn call(&mut self, names: &Registry<String>, number: usize) -> bool {
-        let begun = Instant::now();
-        let answer = names.via::<Worker>(name(number).as_str()).call(Where).timeout(PATIENCE).await;
-        let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.slowest_us = self.slowest_us.max(took);
-        match answer {
-            Ok(node) => {
-                self.answered += 1;
-                *self.by_node.entry(node).or_default() += 1;
-                true
-            }
-            Err(error) => {
-                *self.failed.entry(kind(&error).to_owned()).or_default() += 1;
-                false
-            }
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.answered += other.answered;
-        self.slowest_us = self.slowest_us.max(other.slowest_us);
-        for (map, more) in [(&mut self.failed, other.failed), (&mut self.by_node, other.by_node)] {
-            merge(map, more);
-        }
-    }
-}
-
-fn merge(map: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
-    for (key, count) in more {
-        *map.entry(key).or_default() += count;
-    }
-}
-
-/// What went wrong with a call, in a word.
-fn kind(error: &CallError) -> &'static str {
-    match error {
-        CallError::NoProcess(_) => "no process",
-        CallError::NotConnected { .. } => "not connected",
-        CallError::NodeDown(_) => "node down",
-        CallError::Exited(_) => "exited",
-        CallError::Timeout(_) => "timeout",
-        CallError::NoReply => "no reply",
-        _ => "other",
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The name of a child.

@@ -17,6 +17,12 @@ impl Census {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// How many run now.
+    pub(crate) fn running(&self) -> usize {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.values().filter(|entry| entry.ended_us.is_none()).count()
+    }
+
     fn enter(&self, entry: Entry) -> Presence {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let number = entries.len() as u64;
