@@ -4,3 +4,6 @@
 /// The decoders of delta-crdt.
 #[path = "../../crates/delta-crdt/tests/it/decoders.rs"]
 pub mod crdt;
+
+/// The decoders of horde-transport.
+pub use horde_transport::fuzzing as transport;

@@ -44,6 +44,13 @@ pub use trust::{
     SecretError, certificate_names, generate_secret, read_secret_file, write_new_file,
 };
 
+/// What the fuzz targets call; no part of the interface.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::quic::fuzzing::{lane, link, names};
+}
+
 /// The README's example is compiled and run.
 #[cfg(all(doctest, feature = "quic"))]
 #[doc = include_str!("../README.md")]

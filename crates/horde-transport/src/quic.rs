@@ -7,6 +7,8 @@ mod config;
 mod decoder;
 mod dial;
 mod endpoint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod greeting;
 mod lane;
 mod link;

@@ -45,6 +45,8 @@ pub(crate) struct Link {
     doubted: watch::Sender<bool>,
     claimed: AtomicU8,
     leaving: AtomicBool,
+    /// Whether it was said that answers are dropped: once is enough for a peer that reads none.
+    dropping: AtomicBool,
     ending: Mutex<Option<DownReason>>,
     words: mpsc::Sender<Message>,
     finished: watch::Sender<bool>,
@@ -99,6 +101,7 @@ impl Link {
             doubted: watch::channel(false).0,
             claimed: AtomicU8::new(0),
             leaving: AtomicBool::new(false),
+            dropping: AtomicBool::new(false),
             ending: Mutex::default(),
             words,
             finished: watch::channel(false).0,
@@ -136,8 +139,9 @@ impl Link {
         };
         let bulk = payload.len() > LARGE_ANSWER && payload.len() <= limits.bulk_frame;
         let lane = if bulk { Lane::Bulk } else { Lane::Calls };
-        if self.push(lane, &header, payload, limits) == Err(Refused::Full) {
-            tracing::warn!(peer = ?self.peer.id, "the queue is full: an answer was dropped");
+        let full = self.push(lane, &header, payload, limits) == Err(Refused::Full);
+        if full && !self.dropping.swap(true, Ordering::Relaxed) {
+            tracing::warn!(peer = ?self.peer.id, "the queue is full: answers are dropped");
         }
     }
 

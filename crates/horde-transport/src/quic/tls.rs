@@ -19,8 +19,6 @@ use crate::trust::CertName;
 use crate::trust::identity::Credentials;
 use crate::trust::verifier::Verifier;
 
-/// Window of one stream, in bytes: wider ones bought nothing in measurements.
-const STREAM_WINDOW: u32 = 1_250_000;
 /// Unidirectional streams that a peer has open at once: its lanes and its bulk frames.
 const UNI_STREAMS: u32 = 3 + PARALLEL;
 
@@ -80,9 +78,9 @@ fn transport(config: &QuicConfig) -> Result<TransportConfig, BindError> {
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS))
-        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .stream_receive_window(VarInt::from_u32(config.stream_window))
         // Above all streams' windows together: else a bulk frame could fill it and hold up a heartbeat.
-        .send_window(u64::from(STREAM_WINDOW) * u64::from(UNI_STREAMS + 2))
+        .send_window(u64::from(config.stream_window) * u64::from(UNI_STREAMS + 2))
         // One bulk frame after another: the first is whole earlier, and none is later.
         .send_fairness(false)
         .max_idle_timeout(Some(idle))

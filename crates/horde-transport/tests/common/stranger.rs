@@ -57,23 +57,23 @@ pub(crate) struct Stranger {
 impl Stranger {
     /// A stranger with this certificate, or none, that speaks `protocol`.
     pub(crate) fn new(issued: Option<&Issued>, protocol: &str) -> Self {
-        let config = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()));
-        let config = config.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
-        let config = config.dangerous().with_custom_certificate_verifier(Arc::new(Credulous));
-        let mut config = match issued {
-            None => config.with_no_client_auth(),
-            Some(issued) => {
-                let certificate = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
-                let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
-                config.with_client_auth_cert(vec![certificate], key).unwrap()
-            }
-        };
-        config.alpn_protocols = vec![protocol.into()];
-        config.enable_early_data = true;
-        let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()));
         let mut endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
-        endpoint.set_default_client_config(config);
+        endpoint.set_default_client_config(client(issued, protocol));
         Self { endpoint }
+    }
+
+    /// A stranger without a certificate on a socket of its own.
+    pub(crate) fn on(socket: Arc<dyn quinn::AsyncUdpSocket>, protocol: &str) -> Self {
+        let (config, runtime) = (quinn::EndpointConfig::default(), Arc::new(quinn::TokioRuntime));
+        let endpoint = quinn::Endpoint::new_with_abstract_socket(config, None, socket, runtime);
+        let mut endpoint = endpoint.unwrap();
+        endpoint.set_default_client_config(client(None, protocol));
+        Self { endpoint }
+    }
+
+    /// Begins a handshake.
+    pub(crate) fn begin(&self, to: SocketAddr) -> quinn::Connecting {
+        self.endpoint.connect(to, "anybody").unwrap()
     }
 
     /// A stranger with this certificate that others dial; it asks for none.
@@ -110,6 +110,23 @@ impl Stranger {
     pub(crate) async fn connect(&self, to: SocketAddr) -> Result<quinn::Connection, quinn::ConnectionError> {
         self.endpoint.connect(to, "anybody").unwrap().await
     }
+}
+
+fn client(issued: Option<&Issued>, protocol: &str) -> quinn::ClientConfig {
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let config = config.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
+    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(Credulous));
+    let mut config = match issued {
+        None => config.with_no_client_auth(),
+        Some(issued) => {
+            let certificate = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
+            let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
+            config.with_client_auth_cert(vec![certificate], key).unwrap()
+        }
+    };
+    config.alpn_protocols = vec![protocol.into()];
+    config.enable_early_data = true;
+    quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()))
 }
 
 /// A directory that is removed when dropped.
