@@ -14,6 +14,9 @@
 //!
 //! The README has a compiled example of two nodes, and says what is protected and what is not.
 
+#[cfg(test)]
+extern crate self as horde_transport; // tests in here share files with those of the outside
+
 #[cfg(any(feature = "memory", feature = "quic"))]
 mod dispatch;
 mod identity;

@@ -1,5 +1,6 @@
 //! Real quinn over sockets in memory, under tokio's paused clock: a seed replays exactly.
 
+mod conformance;
 mod network;
 
 use std::collections::BTreeMap;
@@ -212,6 +213,29 @@ async fn a_peer_that_was_doubted_and_lives_keeps_its_connection() {
         assert!(link.is_live(), "it was dialled anew, and the peer said that this one stands");
         for node in &nodes {
             assert_eq!(lock(&node.heard).len(), 1, "{:?}", lock(&node.heard));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dialler_whose_address_changes_keeps_its_connection() {
+    for seed in 1..=10 {
+        let network = SimNetwork::new(seed, seed % 3);
+        let nodes: Vec<Node> = (0..2).map(|number| start(&network, number, seed)).collect();
+        nodes[0].quic.dial(network::address(1));
+        until_meshed(&nodes, "both meet").await;
+        let counting: Vec<_> = nodes.iter().map(|node| tokio::spawn(count(node.quic.clone()))).collect();
+        sleep(Duration::from_secs(1)).await;
+        let before = lock(&nodes[1].heard).len();
+        // As behind a router that forgot it: its datagrams come from elsewhere, and only what is sent there reaches it.
+        network.moves(0, 7);
+        sleep(Duration::from_secs(10)).await;
+        counting.iter().for_each(tokio::task::JoinHandle::abort);
+        for node in &nodes {
+            check(&node.heard, node.quic.local());
+            let downs = lock(&node.heard).iter().filter(|(_, _, what)| what.starts_with("down")).count();
+            assert_eq!(downs, 0, "seed {seed}: {:?}", lock(&node.heard).last());
+            assert!(lock(&node.heard).len() > before + 150, "seed {seed}: frames go on");
         }
     }
 }

@@ -40,6 +40,8 @@ struct State {
     flying: BTreeMap<(Instant, u64), (SocketAddr, Datagram)>,
     inboxes: BTreeMap<SocketAddr, Inbox>,
     trace: Vec<Packet>,
+    /// Where those are now that have moved.
+    moved: BTreeMap<SocketAddr, SocketAddr>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +69,7 @@ impl SimNetwork {
             flying: BTreeMap::new(),
             inboxes: BTreeMap::new(),
             trace: Vec::new(),
+            moved: BTreeMap::new(),
         };
         let network = Self { state: Arc::new(Mutex::new(state)), sent: Arc::new(Notify::new()) };
         tokio::spawn(network.clone().fly());
@@ -83,6 +86,11 @@ impl SimNetwork {
         lock(&self.state).cut = cut;
     }
 
+    /// Node `number` is seen at the address of number `to` from now on, and is not at its own any more.
+    pub(super) fn moves(&self, number: u16, to: u16) {
+        lock(&self.state).moved.insert(address(number), address(to));
+    }
+
     pub(super) fn trace(&self) -> Vec<Packet> {
         lock(&self.state).trace.clone()
     }
@@ -94,7 +102,11 @@ impl SimNetwork {
                 let now = Instant::now();
                 while let Some(entry) = state.flying.first_entry().filter(|entry| entry.key().0 <= now) {
                     let (to, datagram) = entry.remove();
-                    let inbox = state.inboxes.entry(to).or_default();
+                    if state.moved.contains_key(&to) {
+                        continue;
+                    }
+                    let home = state.moved.iter().find(|(_, at)| **at == to).map(|(home, _)| *home);
+                    let inbox = state.inboxes.entry(home.unwrap_or(to)).or_default();
                     inbox.arrived.push_back(datagram);
                     if let Some(reader) = inbox.reader.take() {
                         reader.wake();
@@ -141,7 +153,8 @@ impl AsyncUdpSocket for SimSocket {
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let mut state = lock(&self.network.state);
-        let (from, to) = (self.address, transmit.destination);
+        let from = state.moved.get(&self.address).copied().unwrap_or(self.address);
+        let to = transmit.destination;
         let now = Instant::now();
         let packet = (now - state.start, from.port(), to.port(), transmit.contents.len());
         state.trace.push(packet);
