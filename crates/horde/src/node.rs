@@ -3,16 +3,17 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use horde_cluster::{Cluster, ClusterConfig, Control, MemberEvent, Stopped, View, Watch};
 use horde_process::Process;
 #[cfg(feature = "quic")]
 use horde_transport::{ClusterKey, Identity, Quic, QuicConfig};
-use horde_transport::{NodeId, NodeName};
+use horde_transport::{NodeId, NodeName, Subscription};
 
-use crate::{Network, NodeError};
+use crate::admin::{Drained, Ending};
+use crate::{Network, NodeError, admin};
 
 /// One member of a cluster. Cheap to clone; nothing is global, so many nodes live in one test.
 ///
@@ -27,6 +28,21 @@ struct Inner {
     quic: Option<Arc<Quic>>,
     /// Hangs up on members that are down.
     _hangs_up: Watch,
+    /// When it started: by a clock that nobody sets, and in Unix milliseconds.
+    started: (Instant, u64),
+    ending: Ending,
+    /// Answers clients and operators.
+    admin: OnceLock<Subscription>,
+}
+
+/// A node that may be gone.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakNode(Weak<Inner>);
+
+impl WeakNode {
+    pub(crate) fn upgrade(&self) -> Option<Node> {
+        self.0.upgrade().map(Node)
+    }
 }
 
 impl Node {
@@ -77,10 +93,21 @@ impl Node {
     /// [`Node::stop`] with a deadline of your own. Returns how many children could not be moved in time: others start them
     /// anew, without their state, once this node has left.
     pub async fn stop_within(self, deadline: Duration) -> usize {
-        let end = tokio::time::Instant::now() + deadline;
-        let left = || end.saturating_duration_since(tokio::time::Instant::now());
+        self.end(deadline, |_| ()).await
+    }
+
+    /// Stops the node, once: who asks again waits for the first. `left` is told when the node has left the cluster, while
+    /// its connections still stand.
+    pub(crate) async fn end(&self, deadline: Duration, told: impl FnOnce(Drained)) -> usize {
+        let mut done = self.0.ending.done.lock().await;
+        if let Some(unmoved) = *done {
+            return unmoved;
+        }
+        let begun = tokio::time::Instant::now();
+        let left = || (begun + deadline).saturating_duration_since(tokio::time::Instant::now());
         let Inner { processes, cluster, .. } = &*self.0;
         cluster.announce_leaving();
+        let before = admin::own_children(processes).len();
         let mut unmoved = 0;
         for supervisor in horde_supervisor::hosted(processes) {
             unmoved += supervisor.drain(left().mul_f32(0.8)).await;
@@ -88,27 +115,61 @@ impl Node {
         if unmoved > 0 {
             tracing::warn!(node = %processes.id(), unmoved, "children were not moved before the deadline");
         }
+        let remaining = admin::left_behind(processes, left().mul_f32(0.1)).await;
         // Only once nothing runs here any more do the others start it anew.
         processes.close(left().mul_f32(0.8)).await;
         cluster.leave(left()).await;
+        told(Drained {
+            node: processes.id().clone(),
+            moved: before.saturating_sub(remaining.len()) as u64,
+            unmoved: remaining.len() as u64,
+            unmoved_ids: remaining.into_iter().take(admin::MAX_UNMOVED).collect(),
+            took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
         #[cfg(feature = "quic")]
         if let Some(quic) = &self.0.quic {
             quic.close(left().max(Duration::from_millis(100))).await;
         }
+        *done = Some(unmoved);
+        self.0.ending.ended.send_replace(Some(unmoved));
         unmoved
     }
 
-    /// Runs until SIGTERM or Ctrl-C, then stops within `deadline`; a second signal ends it at once. Returns how many
-    /// children could not be moved in time.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.0.ending.done.try_lock().map_or(true, |done| done.is_some())
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakNode {
+        WeakNode(Arc::downgrade(&self.0))
+    }
+
+    /// When it started, in Unix milliseconds, and how long ago that is.
+    pub(crate) fn since(&self) -> (u64, Duration) {
+        (self.0.started.1, self.0.started.0.elapsed())
+    }
+
+    /// The cluster's name; none in memory.
+    pub(crate) fn cluster_name(&self) -> Option<String> {
+        #[cfg(feature = "quic")]
+        return self.0.quic.as_ref().map(|quic| quic.cluster().to_string());
+        #[cfg(not(feature = "quic"))]
+        None
+    }
+
+    /// Runs until SIGTERM or Ctrl-C, then stops within `deadline`; a second signal ends it at once. Also returns when the
+    /// node was drained by an operator (`horde drain`). Returns how many children could not be moved in time.
     ///
     /// # Errors
     /// When the signals cannot be listened for; the node runs on.
     pub async fn run_until_signal(self, deadline: Duration) -> std::io::Result<usize> {
         let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut ended = self.0.ending.ended.subscribe();
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            // The sender lives in `self`.
+            ended = ended.wait_for(Option::is_some) => return Ok(ended.ok().and_then(|n| *n).unwrap_or(0)),
         }
         tracing::info!(node = %self.id(), "stopping; a second signal ends it at once");
         tokio::select! {
@@ -241,7 +302,7 @@ impl NodeBuilder {
     /// # Errors
     /// [`NodeError`]; nothing runs then.
     pub async fn start(self) -> Result<Node, NodeError> {
-        let name = NodeName::new(&self.name)?;
+        let (name, started) = (NodeName::new(&self.name)?, (Instant::now(), unix_ms()));
         let control = Control::start(format!("horde-{name}"))?;
         let mut config = self.cluster;
         #[cfg(feature = "quic")]
@@ -287,7 +348,12 @@ impl NodeBuilder {
             #[cfg(feature = "quic")]
             quic,
             _hangs_up: hangs_up,
+            started,
+            ending: Ending::default(),
+            admin: OnceLock::new(),
         }));
+        let answers = admin::serve(&node).map_err(|error| NodeError::Hosting(error.to_string()))?;
+        drop(node.0.admin.set(answers));
         if wait {
             node.ready().await?;
         }
