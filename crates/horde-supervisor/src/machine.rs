@@ -207,6 +207,8 @@ pub struct Children {
     starting: usize,
     /// Children that another member was asked to take over.
     taking: BTreeSet<ChildId>,
+    /// Children that another member has taken from here, and whose record does not say so here yet.
+    handed: BTreeMap<ChildId, NodeId>,
     /// Since when a record's owner is nobody that was ever seen here.
     strangers: BTreeMap<NodeId, Duration>,
     /// Runs whose `Starting` no record shows yet; written when the input is drained and init still runs.
@@ -267,6 +269,7 @@ impl Children {
             queued: BTreeMap::new(),
             starting: 0,
             taking: BTreeSet::new(),
+            handed: BTreeMap::new(),
             strangers: BTreeMap::new(),
             unwritten: BTreeSet::new(),
             timers,

@@ -101,6 +101,7 @@ impl Children {
     pub(super) fn begin(&mut self, run: Run, state: Option<horde_process::State>) {
         let token = self.number();
         let id = run.wish.id.clone();
+        self.handed.remove(&id);
         let claim = Claim { supervisor: self.supervisor.clone(), child: id.shared(), rank: run.rank.clone() };
         if matches!(run.phase, Phase::Starting(None | Some(LaunchKind::Fresh))) {
             self.unwritten.insert(token);

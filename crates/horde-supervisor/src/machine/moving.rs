@@ -144,6 +144,8 @@ impl Children {
 
     fn moved(&mut self, now: Now, token: u64, id: ChildId, to: NodeId) {
         self.drop_run(now, token);
+        // Until its record comes, ours says that it is here: it must not run here again for that.
+        self.handed.insert(id.clone(), to.clone());
         self.emit(Event::Moved { id, to });
         self.redistribute(now);
     }

@@ -166,11 +166,11 @@ impl Children {
         if self.draining {
             return;
         }
-        let mine = self.owned.get(&self.me).into_iter().flatten();
-        let lost: Vec<ChildId> = mine
-            .filter(|id| !self.run_of.contains_key(*id) && !self.queued.contains_key(*id))
-            .cloned()
-            .collect();
+        let Some(mine) = self.owned.get(&self.me) else { return self.handed.clear() };
+        self.handed.retain(|id, to| mine.contains(id) && !self.roster.is_gone(to));
+        let elsewhere = |id: &ChildId| self.handed.contains_key(id) || self.queued.contains_key(id);
+        let lost: Vec<ChildId> =
+            mine.iter().filter(|id| !self.run_of.contains_key(*id) && !elsewhere(id)).cloned().collect();
         for id in lost {
             let Some(record) = self.replica.get(&id).cloned() else { continue };
             let launch = Launch {

@@ -1,0 +1,210 @@
+//! Moves between two members, with what the replicas say held back where that matters.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use delta_crdt::{Message, Now};
+use horde_process::{Pid, Shutdown};
+use horde_supervisor::machine::{Children, Effect, Host, Presence};
+use horde_supervisor::{ChildId, Options, Record, Redistribution, Restart, Spec};
+use horde_transport::{NodeId, NodeName, RequestError, SendError};
+
+const CHILDREN: usize = 20;
+
+/// A member: its machine, and the children that really run on it.
+struct Member {
+    id: NodeId,
+    machine: Children,
+    presence: Presence,
+    ready: bool,
+    processes: BTreeMap<u64, (u64, String)>,
+    begun: usize,
+    inbox: VecDeque<Message<ChildId, Arc<Record>>>,
+}
+
+/// Two members that move children when one comes. Requests arrive at once, and so does what their replicas say.
+struct Pair {
+    members: [Member; 2],
+    /// What `two` says once it is ready does not arrive.
+    held: bool,
+    at: Duration,
+    next: u64,
+}
+
+impl Pair {
+    /// `one` runs all children; `two` is not there yet.
+    fn new() -> Self {
+        let member = |name: &str, presence| {
+            let id = NodeId::new(NodeName::new(name).unwrap(), 1);
+            let options = Options { redistribution: Redistribution::Active, ..Options::default() };
+            let machine = Children::new(id.clone(), "s", options);
+            let (processes, inbox) = (BTreeMap::new(), VecDeque::new());
+            Member { id, machine, presence, ready: false, processes, begun: 0, inbox }
+        };
+        let members = [member("one", Presence::Alive), member("two", Presence::Gone)];
+        let mut pair = Self { members, held: false, at: Duration::ZERO, next: 0 };
+        pair.look();
+        for number in 0..CHILDREN {
+            let (id, now) = (ChildId::from(format!("c{number}")), pair.now());
+            pair.members[0].machine.start(now, id, Arc::new(spec()), Duration::from_secs(60));
+        }
+        pair.settle();
+        assert_eq!(pair.running(), all());
+        pair
+    }
+
+    /// `two` comes and takes what belongs to it, and `one` learns nothing of that but the answers to its requests.
+    fn join_held() -> Self {
+        let mut pair = Self::new();
+        (pair.held, pair.members[1].presence) = (true, Presence::Alive);
+        pair.look();
+        let taken = pair.members[1].processes.len();
+        assert!(taken > 0 && taken < CHILDREN, "{taken} of {CHILDREN} moved");
+        assert_eq!(pair.running(), all());
+        pair
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic: self.at, unix_ms: 1_700_000_000_000 + u64::try_from(self.at.as_millis()).unwrap() }
+    }
+
+    /// Those who are there learn who is there and ready.
+    fn look(&mut self) {
+        let host = |member: &Member| {
+            let kinds = [("k".to_owned(), (1, 1))].into();
+            let Member { presence, ready, .. } = *member;
+            (member.id.clone(), Host { presence, hosting: true, ready, kinds, weight: 1 })
+        };
+        let hosts: BTreeMap<NodeId, Host> = self.members.iter().map(host).collect();
+        let now = self.now();
+        for member in self.members.iter_mut().filter(|member| member.presence != Presence::Gone) {
+            member.machine.set_members(now, hosts.clone());
+        }
+        self.settle();
+    }
+
+    fn pass(&mut self, seconds: u32) {
+        for _ in 0..seconds {
+            self.at += Duration::from_secs(1);
+            let now = self.now();
+            for member in self.members.iter_mut().filter(|member| member.presence != Presence::Gone) {
+                member.machine.handle_timeout(now);
+            }
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        let (now, mut busy, mut readied) = (self.now(), true, false);
+        while busy {
+            busy = false;
+            for of in 0..2 {
+                self.members[of].machine.flush(now);
+                while let Some(effect) = self.members[of].machine.poll_effect() {
+                    busy = true;
+                    readied |= matches!(effect, Effect::Ready);
+                    self.perform(of, effect);
+                }
+                while let Some((_, message)) = self.members[of].machine.poll_sync() {
+                    self.members[1 - of].inbox.push_back(message);
+                }
+            }
+            for of in 0..2 {
+                let (from, held) =
+                    (self.members[1 - of].id.clone(), of == 0 && self.held && self.members[1].ready);
+                while !held && let Some(message) = self.members[of].inbox.pop_front() {
+                    busy = true;
+                    self.members[of].machine.receive(now, &from, message);
+                }
+                self.members[of].machine.check_invariants();
+            }
+        }
+        if readied {
+            self.look();
+        }
+    }
+
+    fn perform(&mut self, of: usize, effect: Effect) {
+        let now = self.now();
+        let there = self.members[1 - of].presence != Presence::Gone;
+        let member = &mut self.members[of];
+        match effect {
+            Effect::Spawn { token, claim, .. } => {
+                self.next += 1;
+                let pid = Pid::new(member.id.clone(), self.next);
+                member.processes.insert(self.next, (token, claim.child.to_string()));
+                member.begun += 1;
+                member.machine.spawned(token, pid.clone());
+                member.machine.started(now, token, Ok(pid));
+            }
+            Effect::Stop { pid, reason, .. } => {
+                if let Some((token, _)) = member.processes.remove(&pid.number()) {
+                    member.machine.exited(now, token, reason, None);
+                }
+            }
+            Effect::Request { number, to, .. } if !there => {
+                let error = RequestError::NotSent(SendError::NotConnected(to));
+                member.machine.reply(now, number, Err(error));
+            }
+            // A responder's number is that of the request: the answer finds its way back by it.
+            Effect::Request { number, request, .. } => {
+                self.members[1 - of].machine.request(now, number, request);
+            }
+            Effect::Respond { responder, response } => {
+                self.members[1 - of].machine.reply(now, responder, Ok(response));
+            }
+            Effect::Ready => member.ready = true,
+            Effect::Answer { .. } | Effect::Event(_) => {}
+        }
+    }
+
+    /// Which children run, a name for each copy.
+    fn running(&self) -> Vec<String> {
+        let there = self.members.iter().filter(|member| member.presence != Presence::Gone);
+        let names = there.flat_map(|member| member.processes.values().map(|(_, child)| child.clone()));
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+fn spec() -> Spec {
+    Spec {
+        kind: "k".to_owned(),
+        version: 1,
+        args: Vec::new(),
+        name: None,
+        restart: Restart::Permanent,
+        shutdown: Shutdown::default(),
+        pinned: false,
+    }
+}
+
+fn all() -> Vec<String> {
+    let mut all: Vec<String> = (0..CHILDREN).map(|number| format!("c{number}")).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn what_another_member_has_taken_is_not_started_again_before_its_record_comes() {
+    let mut pair = Pair::join_held();
+    let begun = pair.members[0].begun;
+    pair.pass(5);
+    assert_eq!(pair.members[0].begun, begun, "one starts nothing of what it has handed over");
+    assert_eq!(pair.running(), all());
+    pair.held = false;
+    pair.pass(5);
+    assert_eq!(pair.members[0].begun, begun);
+    assert_eq!(pair.running(), all());
+}
+
+#[test]
+fn what_another_member_has_taken_runs_again_if_that_one_dies_before_its_record_comes() {
+    let mut pair = Pair::join_held();
+    pair.members[1].presence = Presence::Gone;
+    pair.look();
+    pair.pass(5);
+    assert_eq!(pair.running(), all());
+}
