@@ -3,6 +3,7 @@
 mod crdt;
 mod harness;
 mod plot;
+mod process;
 mod ring;
 mod transport;
 
@@ -15,8 +16,8 @@ use harness::Options;
 static HEAP: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
 
 /// The suites by name: one file each.
-const SUITES: [(&str, fn(&Options) -> std::io::Result<()>); 3] =
-    [("crdt", crdt::run), ("ring", ring::run), ("transport", transport::run)];
+const SUITES: [(&str, fn(&Options) -> std::io::Result<()>); 4] =
+    [("crdt", crdt::run), ("ring", ring::run), ("transport", transport::run), ("process", process::run)];
 
 fn main() -> ExitCode {
     let (wanted, options) = match Options::parse(std::env::args().skip(1)) {

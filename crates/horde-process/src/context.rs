@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use tokio::task::AbortHandle;
 
 use crate::cell::Inbox;
@@ -13,7 +14,8 @@ use crate::helper;
 use crate::method::{Again, Once, Step};
 use crate::timer::Timers;
 use crate::{
-    Claim, ExitReason, FencingToken, Method, MethodWith, MonitorRef, Name, Node, Pid, Process, Ref, TimerRef,
+    Claim, CodecError, ExitReason, FencingToken, Info, Method, MethodWith, MonitorRef, Name, Node, Pid,
+    Process, Ref, TimerRef,
 };
 
 /// What a process knows of itself while one callback runs.
@@ -30,6 +32,7 @@ struct Extra<P: Process> {
     next: VecDeque<Box<dyn Once<P>>>,
     timers: Timers<P>,
     helpers: Vec<AbortHandle>,
+    info: Option<Info>,
 }
 
 impl<P: Process> Context<P> {
@@ -106,6 +109,15 @@ impl<P: Process> Context<P> {
         self.inbox.control(&mut |control| control.trap = trap);
     }
 
+    /// Tells the starter something beside the pid. In `init`; the last counts. OTP's `{:ok, state, info}`.
+    ///
+    /// # Errors
+    /// [`CodecError`]: the value does not encode; nothing is told.
+    pub fn inform<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
+        self.extra().info = Some(Info::encode(value)?);
+        Ok(())
+    }
+
     /// Runs `step` before the next message; several run in order. In `init`: the slow part, without making the starter wait.
     pub fn next<F>(&mut self, step: F)
     where
@@ -172,7 +184,7 @@ impl<P: Process> Context<P> {
 
     fn extra(&mut self) -> &mut Extra<P> {
         self.extra.get_or_insert_with(|| {
-            Box::new(Extra { next: VecDeque::new(), timers: Timers::new(), helpers: Vec::new() })
+            Box::new(Extra { next: VecDeque::new(), timers: Timers::new(), helpers: Vec::new(), info: None })
         })
     }
 
@@ -183,6 +195,14 @@ impl<P: Process> Context<P> {
             helpers.retain(|helper| !helper.is_finished());
         }
         helpers.push(handle);
+    }
+
+    pub(crate) fn take_info(&mut self) -> Option<Info> {
+        self.extra.as_mut()?.info.take()
+    }
+
+    pub(crate) fn inbox(&self) -> Arc<dyn Inbox<P>> {
+        Arc::clone(&self.inbox)
     }
 
     pub(crate) fn take_stop(&mut self) -> Option<Box<ExitReason>> {

@@ -15,7 +15,7 @@ use crate::messages::are_names;
 use crate::node::NODE;
 use crate::run::{Asker, Begin, Birth, drive};
 use crate::{
-    Messages, Name, Node, NodeError, Pid, Process, Ref, SpawnError, Start, StartError, State, Versions,
+    Info, Messages, Name, Node, NodeError, Pid, Process, Ref, SpawnError, Start, StartError, State, Versions,
     Watcher,
 };
 
@@ -43,18 +43,18 @@ impl<P: Process> KindOf<P> {
         node: &Node,
         args: P::Args,
         name: Option<(Name, Vec<u8>)>,
-    ) -> Result<Arc<dyn Inbox<P>>, SpawnError> {
+    ) -> Result<(Arc<dyn Inbox<P>>, Option<Info>), SpawnError> {
         let (asker, answer) = oneshot::channel();
         let cell = self.launch(node, Begin::Fresh(args), name, Options::default(), Some(asker))?;
         match answer.await {
-            Ok(Ok(_)) => Ok(cell),
+            Ok(Ok(info)) => Ok((cell, info)),
             Ok(Err(failure)) => Err(failure.into()),
             // Every end of a start answers; only a runtime that is gone does not.
             Err(_) => Err(StartError::Closing.into()),
         }
     }
 
-    fn launch(
+    pub(crate) fn launch(
         &self,
         node: &Node,
         begin: Begin<P>,
@@ -168,9 +168,10 @@ impl Kinds {
         node: &Node,
         args: P::Args,
         name: Option<(Name, Vec<u8>)>,
-    ) -> Result<Ref<P>, SpawnError> {
+    ) -> Result<(Ref<P>, Option<Info>), SpawnError> {
         let kind = self.0.get(P::KIND).and_then(|kind| kind.as_any().downcast_ref::<KindOf<P>>());
         let kind = kind.ok_or_else(|| StartError::UnknownKind(P::KIND.to_owned()))?;
-        Ok(Ref::here(kind.begin(node, args, name).await?))
+        let (inbox, info) = kind.begin(node, args, name).await?;
+        Ok((Ref::here(inbox), info))
     }
 }

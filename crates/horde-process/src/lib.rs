@@ -11,6 +11,7 @@ mod readme {}
 mod claim;
 mod codec;
 mod error;
+mod info;
 pub mod machine;
 mod message;
 mod name;
@@ -45,6 +46,8 @@ mod kind;
 #[cfg(feature = "tokio")]
 mod learned;
 #[cfg(feature = "tokio")]
+pub mod local;
+#[cfg(feature = "tokio")]
 mod mailbox;
 #[cfg(feature = "tokio")]
 mod messages;
@@ -77,6 +80,7 @@ pub use claim::{Claim, ClaimRank, FencingToken};
 pub use codec::{CodecError, decode, encode};
 pub use error::{CallError, NodeError, SpawnError, StartError, StartFailure};
 pub use horde_derive::Message;
+pub use info::Info;
 pub use message::Message;
 pub use name::{Name, Scheme};
 pub use pid::Pid;

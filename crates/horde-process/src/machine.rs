@@ -344,6 +344,24 @@ impl Children {
         }
     }
 
+    /// The child that the next accepted start will be.
+    #[must_use]
+    pub fn next_key(&self) -> Key {
+        self.last + 1
+    }
+
+    /// The child that runs as this process.
+    #[must_use]
+    pub fn key_of(&self, pid: &Pid) -> Option<Key> {
+        self.pids.get(pid).copied()
+    }
+
+    /// True once this child is no more.
+    #[must_use]
+    pub fn forgets(&self, key: Key) -> bool {
+        !self.children.contains_key(&key)
+    }
+
     /// The children in the order of their start.
     pub fn iter(&self) -> impl Iterator<Item = ChildInfo> + '_ {
         self.children.values().map(Child::info)

@@ -19,7 +19,8 @@ use crate::reaper::Reaper;
 use crate::remote::Peers;
 use crate::table::Table;
 use crate::{
-    Claim, ExitReason, Name, NodeBuilder, Pid, Process, Ref, Shutdown, SpawnError, Start, StartError, Watcher,
+    Claim, ExitReason, Info, Name, NodeBuilder, Pid, Process, Ref, Shutdown, SpawnError, Start, StartError,
+    Watcher,
 };
 
 tokio::task_local! {
@@ -115,6 +116,17 @@ impl Node {
     /// # Errors
     /// [`SpawnError`]: nothing runs.
     pub async fn spawn<P: Process>(&self, args: P::Args) -> Result<Ref<P>, SpawnError> {
+        Ok(self.0.kinds.spawn(self, args, None).await?.0)
+    }
+
+    /// As [`Node::spawn`], with what `init` told its starter ([`crate::Context::inform`]).
+    ///
+    /// # Errors
+    /// [`SpawnError`]: nothing runs.
+    pub async fn spawn_with_info<P: Process>(
+        &self,
+        args: P::Args,
+    ) -> Result<(Ref<P>, Option<Info>), SpawnError> {
         self.0.kinds.spawn(self, args, None).await
     }
 
@@ -127,7 +139,7 @@ impl Node {
         name: impl Into<Name>,
         args: P::Args,
     ) -> Result<Ref<P>, SpawnError> {
-        self.0.kinds.spawn(self, args, Some((name.into(), Vec::new()))).await
+        Ok(self.0.kinds.spawn(self, args, Some((name.into(), Vec::new()))).await?.0)
     }
 
     /// Starts a process of a registered kind from bytes and does not wait; the watcher hears the outcome, by `token`.
@@ -191,6 +203,9 @@ impl Node {
         self.0.closing.store(true, Ordering::Release);
         for process in self.0.table.all() {
             let core = process.core();
+            if core.watch.as_ref().is_some_and(|(watcher, _)| watcher.stops_them()) {
+                continue;
+            }
             self.stop(&core.pid, ExitReason::Shutdown, core.shutdown);
         }
         // Time over is an outcome: the count tells it.

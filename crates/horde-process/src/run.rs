@@ -18,7 +18,7 @@ use crate::messages::Wired;
 use crate::method::Again;
 use crate::node::NODE;
 use crate::process::Exit;
-use crate::{Context, ExitReason, Messages, Name, Pid, Process, StartFailure, State, Stop};
+use crate::{Context, ExitReason, Info, Messages, Name, Process, StartFailure, State, Stop};
 
 /// How many items a process handles before it lets other tasks run.
 const TURN: u32 = 128;
@@ -31,7 +31,7 @@ pub(crate) enum Begin<P: Process> {
 }
 
 /// Who waits for the outcome of a start.
-pub(crate) type Asker = Option<oneshot::Sender<Result<Pid, StartFailure>>>;
+pub(crate) type Asker = Option<oneshot::Sender<Result<Option<Info>, StartFailure>>>;
 
 /// What a process needs to start, and not after: apart from the task, which keeps its size for life.
 pub(crate) struct Birth<P: Process> {
@@ -105,7 +105,7 @@ async fn live<P: Process>(cell: &Arc<Cell<P>>, birth: Box<Birth<P>>, outcome: &M
             return;
         }
     };
-    started(core, outcome);
+    started(core, outcome, cx.take_info());
     let mut turn = Turn { batch: VecDeque::new(), handled: 0, left: TURN };
     let reason = loop {
         if let Some(reason) = cx.take_stop() {
@@ -152,7 +152,7 @@ async fn resume<P: Process>(begin: (P::Args, P::Args, State), cx: &mut Context<P
     }
 }
 
-fn started(core: &Core, outcome: &Mutex<Outcome>) {
+fn started(core: &Core, outcome: &Mutex<Outcome>, info: Option<Info>) {
     let asker = {
         let mut outcome = lock(outcome);
         outcome.started = true;
@@ -160,7 +160,9 @@ fn started(core: &Core, outcome: &Mutex<Outcome>) {
     };
     if let Some(asker) = asker {
         // An asker who is gone does not want to know.
-        drop(asker.send(Ok(core.pid.clone())));
+        drop(asker.send(Ok(info)));
+    } else if let (Some((watcher, token)), Some(info)) = (&core.watch, info) {
+        watcher.informed(*token, info);
     }
     if let Some((watcher, token)) = &core.watch {
         watcher.started(*token, Ok(core.pid.clone()));
@@ -364,7 +366,7 @@ mod tests {
     async fn a_process_takes_little_room() {
         let id = horde_transport::NodeId::new(horde_transport::NodeName::new("one").unwrap(), 1);
         let node = crate::Node::builder(id.clone()).start().unwrap();
-        let core = Core::new(Pid::new(id, 1), node, crate::cell::Options::default());
+        let core = Core::new(crate::Pid::new(id, 1), node, crate::cell::Options::default());
         let cell = Arc::new(Cell::<Sum>::new(core));
         let shared = size_of::<Cell<Sum>>();
         let birth = Birth { deps: Arc::new(()), begin: Begin::Fresh(1), name: None };

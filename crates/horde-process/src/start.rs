@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Claim, ExitReason, Name, Pid, StartFailure, State};
+use crate::{Claim, ExitReason, Info, Name, Pid, StartFailure, State};
 
 /// How a process is stopped: it is asked, given time, then ended where it awaits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,6 +64,14 @@ pub trait Watcher: Send + Sync + 'static {
     /// Its shutdown is over and its task does not end: it spins, or blocks. Its slot and names stay taken.
     /// Should it end after all, `exited` (or `started` with a failure) follows.
     fn stuck(&self, token: u64, pid: Pid);
+    /// What a process told its starter from `init`; comes right before `started`, if it told anything.
+    fn informed(&self, token: u64, info: Info) {
+        let _ = (token, info);
+    }
+    /// True if it stops its processes itself when their node closes, in its own order; else the node stops them.
+    fn stops_them(&self) -> bool {
+        false
+    }
     /// Whether it may act on the outside world now: false when the lease under which it runs may be over.
     fn may_act(&self, token: u64) -> bool {
         let _ = token;

@@ -17,7 +17,7 @@ pub enum Role {
 }
 
 /// What the machine knows of a child's spec.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traits {
     /// Its id; unique in a static supervisor.
     pub id: String,
