@@ -43,8 +43,8 @@ pub use network::{
 pub use quic::{BindError, DialFailure, DialState, DialStatus, PeerStats, Quic, QuicConfig, Refused, Timing};
 #[cfg(feature = "quic")]
 pub use trust::{
-    Authority, AuthorityError, ClusterKey, FileError, Identity, IdentityError, Issued, MIN_SECRET, PkiFiles,
-    SecretError, certificate_names, generate_secret, read_secret_file, write_new_file,
+    Authority, AuthorityError, Certificate, ClusterKey, FileError, Identity, IdentityError, Issued,
+    MIN_SECRET, PkiFiles, SecretError, generate_secret, read_certificates, read_secret_file, write_new_file,
 };
 
 /// What the fuzz targets call; no part of the interface.

@@ -26,8 +26,9 @@ pub use horde_supervisor::{
 };
 #[cfg(feature = "quic")]
 pub use horde_transport::{
-    Authority, AuthorityError, ClusterKey, DialState, DialStatus, FileError, Identity, Issued, PkiFiles,
-    Refused, Role, SecretError, certificate_names, generate_secret, read_secret_file, write_new_file,
+    Authority, AuthorityError, Certificate, ClusterKey, DialState, DialStatus, FileError, Identity, Issued,
+    PkiFiles, Refused, Role, SecretError, generate_secret, read_certificates, read_secret_file,
+    write_new_file,
 };
 pub use horde_transport::{NodeId, NodeName};
 pub use network::Network;

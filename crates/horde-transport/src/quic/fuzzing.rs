@@ -10,7 +10,7 @@ use super::wire::{
     Header, MAX_HEADER, MAX_MESSAGE, VERSION, decode, decode_message, encode, encode_message, lane_of,
 };
 use crate::trust::CertName;
-use crate::{Limits, NodeName, Topic, certificate_names};
+use crate::{Limits, NodeName, Topic, read_certificates};
 
 /// The bodies that a decoder cuts out of `bytes`, which come `size` at a time, and whether it refused to go on.
 fn bodies(bytes: &[u8], size: usize, preamble: usize, limit: usize) -> (Option<Bytes>, Vec<Bytes>, bool) {
@@ -81,7 +81,7 @@ pub fn link(bytes: &[u8]) {
 pub fn names(bytes: &[u8]) {
     let _no_name = CertName::of(&CertificateDer::from(bytes));
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let _no_certificate = certificate_names(text);
+    let _no_certificate = read_certificates(text);
     if let Some(name) = CertName::parse(text) {
         assert_eq!(name.to_string(), text);
     }

@@ -161,17 +161,6 @@ impl Authority {
     }
 }
 
-/// The URI names in the first certificate of a PEM text: `horde://CLUSTER` of a CA, `horde://CLUSTER/ROLE/NAME` of a node.
-///
-/// # Errors
-/// [`AuthorityError::Bad`] when it is no certificate.
-pub fn certificate_names(pem: &str) -> Result<Vec<String>, AuthorityError> {
-    let bad = |error: &dyn fmt::Display| AuthorityError::Bad(error.to_string());
-    let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| bad(&error))?;
-    let parsed = webpki::EndEntityCert::try_from(&der).map_err(|error| bad(&error))?;
-    Ok(parsed.valid_uri_names().map(str::to_owned).collect())
-}
-
 /// A positive serial of 16 bytes from a key's identifier: one key, one certificate.
 fn serial(key: &[u8]) -> SerialNumber {
     let mut bytes: Vec<u8> = key.iter().copied().take(16).collect();
@@ -212,9 +201,6 @@ mod tests {
         let [one, two] = [(); 2].map(|()| Authority::generate(&cluster).unwrap());
         let read = Authority::from_pem(one.certificate_pem(), &one.key_pem()).unwrap();
         assert_eq!(read.certificate(), one.certificate());
-        assert_eq!(certificate_names(one.certificate_pem()), Ok(vec!["horde://shop".to_owned()]));
-        let leaf = one.issue(&NodeName::new("till").unwrap(), Role::Node, Duration::from_secs(60)).unwrap();
-        assert_eq!(certificate_names(&leaf.certificate), Ok(vec!["horde://shop/node/till".to_owned()]));
         let mixed = Authority::from_pem(one.certificate_pem(), &two.key_pem());
         assert_eq!(mixed.err(), Some(AuthorityError::WrongKey));
     }
