@@ -28,6 +28,8 @@ struct Pair {
     members: [Member; 2],
     /// What `two` says once it is ready does not arrive.
     held: bool,
+    /// Neither reaches the other, and each knows that.
+    split: bool,
     at: Duration,
     next: u64,
 }
@@ -43,7 +45,7 @@ impl Pair {
             Member { id, machine, presence, ready: false, processes, begun: 0, inbox }
         };
         let members = [member("one", Presence::Alive), member("two", Presence::Gone)];
-        let mut pair = Self { members, held: false, at: Duration::ZERO, next: 0 };
+        let mut pair = Self { members, held: false, split: false, at: Duration::ZERO, next: 0 };
         pair.look();
         for number in 0..CHILDREN {
             let (id, now) = (ChildId::from(format!("c{number}")), pair.now());
@@ -79,7 +81,11 @@ impl Pair {
         let hosts: BTreeMap<NodeId, Host> = self.members.iter().map(host).collect();
         let now = self.now();
         for member in self.members.iter_mut().filter(|member| member.presence != Presence::Gone) {
-            member.machine.set_members(now, hosts.clone());
+            let mut hosts = hosts.clone();
+            for (_, other) in hosts.iter_mut().filter(|(id, _)| self.split && **id != member.id) {
+                other.presence = Presence::Gone;
+            }
+            member.machine.set_members(now, hosts);
         }
         self.settle();
     }
@@ -107,7 +113,9 @@ impl Pair {
                     self.perform(of, effect);
                 }
                 while let Some((_, message)) = self.members[of].machine.poll_sync() {
-                    self.members[1 - of].inbox.push_back(message);
+                    if !self.split {
+                        self.members[1 - of].inbox.push_back(message);
+                    }
                 }
             }
             for of in 0..2 {
@@ -127,7 +135,7 @@ impl Pair {
 
     fn perform(&mut self, of: usize, effect: Effect) {
         let now = self.now();
-        let there = self.members[1 - of].presence != Presence::Gone;
+        let there = self.members[1 - of].presence != Presence::Gone && !self.split;
         let member = &mut self.members[of];
         match effect {
             Effect::Spawn { token, claim, .. } => {
@@ -207,4 +215,27 @@ fn what_another_member_has_taken_runs_again_if_that_one_dies_before_its_record_c
     pair.look();
     pair.pass(5);
     assert_eq!(pair.running(), all());
+}
+
+#[test]
+fn after_a_split_each_child_runs_once_and_its_record_names_the_process() {
+    let mut pair = Pair::join_held();
+    pair.held = false;
+    pair.pass(3);
+    pair.split = true;
+    pair.look();
+    pair.pass(3);
+    assert_eq!(pair.running().len(), 2 * CHILDREN, "each side runs all");
+    pair.split = false;
+    pair.look();
+    pair.pass(5);
+    assert_eq!(pair.running(), all());
+    for member in &pair.members {
+        for (number, (_, child)) in &member.processes {
+            let named =
+                |of: &Member| of.machine.record(&child.as_str().into()).and_then(|r| r.pid().cloned());
+            let pid = Pid::new(member.id.clone(), *number);
+            assert!(pair.members.iter().all(|of| named(of) == Some(pid.clone())), "{child} runs as {pid}");
+        }
+    }
 }

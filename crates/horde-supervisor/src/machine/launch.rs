@@ -16,7 +16,7 @@ impl Children {
     pub(super) fn launch(&mut self, now: Now, launch: Launch, origins: Vec<Origin>) {
         let id = launch.wish.id.clone();
         if let Some(token) = self.run_of.get(&id).copied() {
-            return self.launch_again(token, launch, origins);
+            return self.launch_again(now, token, launch, origins);
         }
         if self.is_stale(&launch) {
             return self.refuse_stale(&launch, origins);
@@ -51,7 +51,7 @@ impl Children {
         self.tell(&launch.wish.id, origins, &result);
     }
 
-    fn launch_again(&mut self, token: u64, launch: Launch, origins: Vec<Origin>) {
+    fn launch_again(&mut self, now: Now, token: u64, launch: Launch, origins: Vec<Origin>) {
         let Some(run) = self.runs.get_mut(&token) else { return };
         match (&run.phase, &run.pid) {
             (Phase::Running, Some(pid)) => {
@@ -59,6 +59,10 @@ impl Children {
                 let result =
                     if same { Ok(pid.clone()) } else { Err(StartError::AlreadyStarted(pid.clone())) };
                 let id = run.wish.id.clone();
+                // Whoever asks gives up its own claim for this: a copy that runs here already takes that place.
+                if launch.life == run.rank.life && launch.generation > run.rank.generation {
+                    self.reclaim(now, token, launch.generation);
+                }
                 self.tell(&id, origins, &result);
             }
             (Phase::Stopping(_) | Phase::HandingOver { .. }, _) => {

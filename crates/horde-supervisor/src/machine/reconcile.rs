@@ -115,7 +115,7 @@ impl Children {
     }
 
     /// The claim above that of a running copy came to nothing: the copy takes its place.
-    fn reclaim(&mut self, now: Now, token: u64, generation: u64) {
+    pub(super) fn reclaim(&mut self, now: Now, token: u64, generation: u64) {
         let Some(run) = self.runs.get_mut(&token) else { return };
         if matches!(run.phase, Phase::Running) {
             run.rank.generation = generation;
