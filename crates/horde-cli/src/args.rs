@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::ca::CaCommand;
+
 /// Processes that run where they belong in a cluster, are found by name, and survive their node.
 ///
 /// Start with `horde demo`: a real cluster on this machine, killed and healed before your eyes.
@@ -24,6 +26,11 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Runs one node, for trying things out. Stops on Ctrl-C or SIGTERM: its children move first.
     Node(NodeArgs),
+    /// Makes a cluster's certificate authority and the certificates of its nodes.
+    Ca {
+        #[command(subcommand)]
+        command: CaCommand,
+    },
     /// Makes secrets.
     Secret {
         #[command(subcommand)]

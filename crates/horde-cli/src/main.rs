@@ -1,6 +1,7 @@
-//! The `horde` command: a demo cluster on this machine, one node of a cluster, secrets.
+//! The `horde` command: a demo cluster on this machine, one node of a cluster, secrets, certificates.
 
 mod args;
+mod ca;
 mod demo;
 mod node;
 mod secret;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::DemoMember { parent } => demo::member(parent),
         Command::Node(options) => node::run(&options),
+        Command::Ca { command } => ca::run(&command),
         Command::Secret { command: SecretCommand::New } => secret::new(),
     };
     match done {
