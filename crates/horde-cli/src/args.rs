@@ -1,12 +1,10 @@
 //! The command line.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::ca::CaCommand;
+use crate::client::ClientCommand;
+use crate::node::NodeArgs;
 
 /// Processes that run where they belong in a cluster, are found by name, and survive their node.
 ///
@@ -24,13 +22,11 @@ pub(crate) enum Command {
     /// join, drains one, cuts one off and heals it, pauses one. After each step it counts what really runs and calls
     /// every child by name from every node. Exits 0 only if all of it held.
     Demo(DemoArgs),
-    /// Runs one node, for trying things out. Stops on Ctrl-C or SIGTERM: its children move first.
+    /// Runs one node, for trying things out. Ctrl-C, SIGTERM or `horde drain` stop it: its children move first, and it
+    /// exits 0 if all of them did.
     Node(NodeArgs),
-    /// Makes a cluster's certificate authority and the certificates of its nodes.
-    Ca {
-        #[command(subcommand)]
-        command: CaCommand,
-    },
+    #[command(flatten)]
+    Client(ClientCommand),
     /// Makes secrets.
     Secret {
         #[command(subcommand)]
@@ -69,29 +65,6 @@ pub(crate) enum Quorum {
     None,
     /// The side that holds most of the nodes that the demo started with: the other one stops its children.
     Majority,
-}
-
-/// What a node is.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct NodeArgs {
-    /// The node's name, unique in its cluster.
-    #[arg(long)]
-    pub(crate) name: String,
-    /// Where to listen. Port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:7100")]
-    pub(crate) listen: SocketAddr,
-    /// Where other nodes listen; one that answers is enough.
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) join: Vec<SocketAddr>,
-    /// The file that holds the cluster's secret, readable by its owner only. `horde secret new` makes one.
-    #[arg(long)]
-    pub(crate) secret_file: PathBuf,
-    /// The cluster's name: nodes of different clusters refuse each other.
-    #[arg(long, default_value = "horde")]
-    pub(crate) cluster: String,
-    /// How many nodes a cluster has that starts from nothing.
-    #[arg(long)]
-    pub(crate) expect: Option<usize>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,8 +1,10 @@
-//! The `horde` command: a demo cluster on this machine, one node of a cluster, secrets, certificates.
+//! The `horde` command: a demo cluster on this machine, one node of a cluster, looking into a running cluster and steering
+//! it, secrets.
 
 mod args;
-mod ca;
+mod client;
 mod demo;
+mod identity;
 mod node;
 mod secret;
 
@@ -18,7 +20,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::DemoMember { parent } => demo::member(parent),
         Command::Node(options) => node::run(&options),
-        Command::Ca { command } => ca::run(&command),
+        Command::Client(command) => client::run(&command),
         Command::Secret { command: SecretCommand::New } => secret::new(),
     };
     match done {

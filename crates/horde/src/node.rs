@@ -135,6 +135,18 @@ impl Node {
         unmoved
     }
 
+    /// Waits until this node has stopped, whoever asked for it: [`Node::stop`], or an operator's drain. Returns how many
+    /// children could not be moved in time. A node that was put out of its cluster has not stopped:
+    /// see [`Cluster::stopped`].
+    pub async fn ended(&self) -> usize {
+        let mut ended = self.0.ending.ended.subscribe();
+        match ended.wait_for(Option::is_some).await {
+            Ok(unmoved) => unmoved.unwrap_or(0),
+            // The sender lives in `self`: this does not come.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
     pub(crate) fn is_ending(&self) -> bool {
         self.0.ending.done.try_lock().map_or(true, |done| done.is_some())
     }
@@ -164,12 +176,10 @@ impl Node {
     pub async fn run_until_signal(self, deadline: Duration) -> std::io::Result<usize> {
         let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        let mut ended = self.0.ending.ended.subscribe();
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            // The sender lives in `self`.
-            ended = ended.wait_for(Option::is_some) => return Ok(ended.ok().and_then(|n| *n).unwrap_or(0)),
+            unmoved = self.ended() => return Ok(unmoved),
         }
         tracing::info!(node = %self.id(), "stopping; a second signal ends it at once");
         tokio::select! {

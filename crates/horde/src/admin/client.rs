@@ -87,7 +87,7 @@ pub enum ClientError {
         why: String,
     },
     /// The node does not do it, and says why.
-    #[error("{0}")]
+    #[error(transparent)]
     Denied(#[from] Refusal),
     /// The connection broke before the answer: what was asked for may have been done.
     #[error("the connection to {0} broke before its answer; it may have done what was asked")]
