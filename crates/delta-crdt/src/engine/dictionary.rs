@@ -10,16 +10,28 @@ use crate::ReplicaId;
 pub(crate) struct Dictionary {
     pub(crate) ids: Vec<ReplicaId>,
     places: BTreeMap<u32, u32>,
+    /// The last answer: most writes of a message are of one origin.
+    last: Option<(u32, u32)>,
 }
 
 impl Dictionary {
     /// The place of an origin in the message.
+    #[inline]
     pub(crate) fn place(&mut self, origins: &Origins, number: u32) -> u32 {
-        let Self { ids, places } = self;
-        *places.entry(number).or_insert_with(|| {
+        match self.last {
+            Some((last, place)) if last == number => place,
+            _ => self.find(origins, number),
+        }
+    }
+
+    fn find(&mut self, origins: &Origins, number: u32) -> u32 {
+        let Self { ids, places, last } = self;
+        let place = *places.entry(number).or_insert_with(|| {
             ids.push(origins.id(number));
             (ids.len() - 1) as u32
-        })
+        });
+        *last = Some((number, place));
+        place
     }
 
     /// Entries of a vector, origins by place; zeros left out.

@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 const HOLE: u32 = u32::MAX;
 /// The widest jump that is filled with holes instead of sealing the tail.
 const MAX_JUMP: u64 = 16;
+/// Entries looked at together.
+const BLOCK: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Index {
@@ -21,7 +23,17 @@ pub(crate) struct Index {
 
 impl Index {
     /// Appends a write. Its number must be above all before it.
+    #[inline]
     pub(crate) fn append(&mut self, seq: u64, slot: u32) {
+        if self.first + self.tail.len() as u64 == seq && !self.tail.is_empty() {
+            self.tail.push(slot);
+        } else {
+            self.jump(seq, slot);
+        }
+    }
+
+    /// Appends a write that is not the next.
+    fn jump(&mut self, seq: u64, slot: u32) {
         if self.tail.is_empty() {
             self.first = seq;
         }
@@ -53,17 +65,37 @@ impl Index {
     }
 
     /// True when less than a third of the entries can still be live.
+    #[inline]
     pub(crate) fn is_sparse(&self) -> bool {
         self.sparse.len() + self.tail.len() > 3 * self.live + 64
     }
 
     /// Drops the entries that `holds` denies.
+    ///
+    /// Asks for a block of entries before it looks at an answer, so that the answers' cache misses overlap.
     pub(crate) fn compact(&mut self, holds: impl Fn(u64, u32) -> bool) {
-        self.sparse.retain(|&(seq, slot)| holds(seq, slot));
-        let first = self.first;
-        self.first += self.tail.len() as u64;
-        let live = (first..).zip(self.tail.drain(..)).filter(|&(seq, slot)| slot != HOLE && holds(seq, slot));
-        self.sparse.extend(live);
+        let mut answers = [false; BLOCK];
+        let mut kept = 0;
+        for start in (0..self.sparse.len()).step_by(BLOCK) {
+            let end = self.sparse.len().min(start + BLOCK);
+            for (answer, &(seq, slot)) in answers.iter_mut().zip(&self.sparse[start..end]) {
+                *answer = holds(seq, slot);
+            }
+            for (answer, at) in answers.iter().zip(start..end) {
+                self.sparse[kept] = self.sparse[at];
+                kept += usize::from(*answer);
+            }
+        }
+        self.sparse.truncate(kept);
+        for block in self.tail.chunks(BLOCK) {
+            for (answer, (seq, &slot)) in answers.iter_mut().zip((self.first..).zip(block)) {
+                *answer = (slot != HOLE) & holds(seq, slot);
+            }
+            let entries = (self.first..).zip(block.iter().copied());
+            self.sparse.extend(answers.iter().zip(entries).filter(|entry| *entry.0).map(|entry| entry.1));
+            self.first += block.len() as u64;
+        }
+        self.tail.clear();
         self.sparse.shrink_to(self.sparse.len() * 2);
     }
 

@@ -23,6 +23,7 @@ use super::peer::Peer;
 use super::rules::Rules;
 use super::session::{Incoming, Outgoing};
 use super::shard::{Context, Shard, winning};
+use super::store::Sibs;
 use crate::clock::Clock;
 use crate::message::{Body, PullShard};
 use crate::{
@@ -87,6 +88,8 @@ pub struct Replica<K, V, W = LastWriter> {
     park_due: BTreeMap<u16, (Duration, ReplicaId)>,
     status_due: Option<Duration>,
     collect_due: Option<Duration>,
+    /// Kept for its memory.
+    ahead: Vec<receive::Found>,
     last_session: u64,
     answers: u64,
     /// When an origin whose clock is ahead is reported again.
@@ -121,6 +124,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             park_due: BTreeMap::new(),
             status_due: None,
             collect_due: None,
+            ahead: Vec::new(),
             last_session: crate::key::mix(id.epoch) >> 40,
             answers: 0,
             ahead_warned: BTreeMap::new(),
@@ -152,8 +156,10 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     pub fn get(&self, key: &K) -> Option<&V> {
         let hash = key.stable_hash();
         let shard = &self.shards[self.place(hash)];
-        let slot = shard.store.find(hash, key)?;
-        winning(&self.context(), shard.store.sibs(slot))?.value.as_ref()
+        match shard.store.look(hash, key)?.1 {
+            Sibs::One(sib) => sib.value.as_ref(),
+            Sibs::Many(sibs) => winning(&self.context(), sibs)?.value.as_ref(),
+        }
     }
 
     /// True if `key` shows a value.
@@ -165,7 +171,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     pub fn siblings(&self, key: &K) -> impl Iterator<Item = Sibling<'_, V>> {
         let hash = key.stable_hash();
         let shard = &self.shards[self.place(hash)];
-        let sibs = shard.store.find(hash, key).map_or(&[][..], |slot| shard.store.sibs(slot));
+        let sibs = shard.store.look(hash, key).map_or(&[][..], |found| found.1.as_slice());
         let mut siblings: Vec<_> = sibs
             .iter()
             .map(|sib| Sibling {
@@ -250,8 +256,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     pub fn dot(&self, key: &K) -> Option<Dot> {
         let hash = key.stable_hash();
         let shard = &self.shards[self.place(hash)];
-        let slot = shard.store.find(hash, key)?;
-        let sib = winning(&self.context(), shard.store.sibs(slot))?;
+        let sib = winning(&self.context(), shard.store.look(hash, key)?.1.as_slice())?;
         Some(self.origins.dot(sib.origin, sib.seq))
     }
 }

@@ -116,12 +116,18 @@ impl<K, V> Shard<K, V> {
     }
 
     /// The lane of an origin, a new one if need be.
+    #[inline]
     pub(crate) fn lane(&mut self, origin: u32) -> &mut Lane {
         let place = origin as usize;
         if place >= self.lanes.len() {
-            self.lanes.resize_with(place + 1, Lane::default);
+            self.add_lanes(place + 1);
         }
         &mut self.lanes[place]
+    }
+
+    #[cold]
+    fn add_lanes(&mut self, count: usize) {
+        self.lanes.resize_with(count, Lane::default);
     }
 
     /// Moves the vector's entry up to `seq`; never down.
@@ -157,13 +163,19 @@ impl<K, V> Shard<K, V> {
 }
 
 impl<K: Key, V: Clone> Shard<K, V> {
+    #[inline]
     fn append(&mut self, slot: u32, origin: u32, seq: u64) {
-        self.lane(origin).index.append(seq, slot);
-        let Self { store, lanes, .. } = self;
-        let index = &mut lanes[origin as usize].index;
+        let index = &mut self.lane(origin).index;
+        index.append(seq, slot);
         if index.is_sparse() {
-            index.compact(|seq, slot| store.sib(slot, (origin, seq)).is_some());
+            self.compact(origin);
         }
+    }
+
+    #[cold]
+    fn compact(&mut self, origin: u32) {
+        let Self { store, lanes, .. } = self;
+        lanes[origin as usize].index.compact(|seq, slot| store.holds(slot, (origin, seq)));
     }
 
     /// Slots with writes of `origin` above `seq`.
@@ -172,7 +184,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         entries
             .into_iter()
             .flatten()
-            .filter(move |&(seq, slot)| self.store.sib(slot, (origin, seq)).is_some())
+            .filter(move |&(seq, slot)| self.store.holds(slot, (origin, seq)))
             .map(|entry| entry.1)
     }
 
@@ -212,6 +224,10 @@ impl<K: Key, V: Clone> Shard<K, V> {
 
     /// Accounts for siblings that a local write replaced, and lists their dots.
     fn retire<W>(&mut self, cx: &Context<'_, W>, old: &Sibs<V>) -> Obs {
+        if let Sibs::One(Sib { origin, seq, value: Some(_), .. }) = *old {
+            self.dropped(cx.origins, (origin, seq), true);
+            return Obs::One((origin, seq));
+        }
         for sib in old.as_slice() {
             self.dropped(cx.origins, sib.dot(), sib.value.is_some());
         }
@@ -220,17 +236,19 @@ impl<K: Key, V: Clone> Shard<K, V> {
     }
 
     /// Takes a write from elsewhere: applies it if it is next (R1) and what it replaces is covered (R2), else parks it.
+    /// `found` is where its key was a moment ago, if it was looked up then.
     pub(crate) fn offer<W: Winner<V>>(
         &mut self,
         cx: &Context<'_, W>,
         write: Write<K, V>,
+        found: Option<u32>,
         max_parked: usize,
         changes: &mut Vec<Change<K, V>>,
     ) -> Offered {
         if self.covers((write.origin, write.seq)) {
             Offered::Known
         } else if self.is_ready(cx.rules, &write) {
-            self.apply(cx, write, changes);
+            self.apply(cx, write, found, changes);
             Offered::Applied
         } else if self.park.add(write, max_parked) {
             Offered::Parked
@@ -249,6 +267,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         &mut self,
         cx: &Context<'_, W>,
         write: Write<K, V>,
+        found: Option<u32>,
         changes: &mut Vec<Change<K, V>>,
     ) {
         if let Some(log) = &mut self.log {
@@ -257,11 +276,12 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let Write { origin, seq, stamp, hash, key, value, obs } = write;
         self.advance(cx.origins, origin, seq);
         let sib = Sib { origin, seq, stamp, value };
-        let slot = match self.store.find(hash, &key) {
+        let found = found.filter(|&slot| self.store.entry(slot).is_some_and(|entry| *entry.0 == key));
+        let slot = match found.or_else(|| self.store.find(hash, &key)) {
             None => self.insert(cx, hash, key, Sibs::One(sib), changes),
             Some(slot) => {
                 match self.store.sibs(slot) {
-                    [old] if obs.contains(&old.dot()) => self.swap(cx, slot, sib, changes),
+                    [old] if obs.contains(&old.dot()) => self.swap(cx, (slot, key), sib, changes),
                     _ => self.rewrite(cx, slot, |old| obs.contains(&old.dot()), Vec::from([sib]), changes),
                 }
                 slot
@@ -274,7 +294,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
     fn swap<W: Winner<V>>(
         &mut self,
         cx: &Context<'_, W>,
-        slot: u32,
+        (slot, key): (u32, K),
         sib: Sib<V>,
         changes: &mut Vec<Change<K, V>>,
     ) {
@@ -283,9 +303,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let Some(Sibs::One(old)) = self.store.replace(slot, Sibs::One(sib)) else { return };
         self.dropped(cx.origins, old.dot(), old.value.is_some());
         self.added(cx.origins, slot, dot, live);
-        if let Some(key) = self.store.entry(slot).map(|entry| entry.0.clone()) {
-            self.show(key, old.value, new, changes);
-        }
+        self.show(key, old.value, new, changes);
     }
 
     /// Adds a key with its siblings.
@@ -370,7 +388,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
                 let known = self.covers(place);
                 if known || self.is_ready(cx.rules, head) {
                     if let (Some(write), false) = (self.park.take(place), known) {
-                        self.apply(cx, write, changes);
+                        self.apply(cx, write, None, changes);
                         applied += 1;
                     }
                     origin = place.0;

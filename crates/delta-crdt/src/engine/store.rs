@@ -89,13 +89,28 @@ impl<K: Key, V> Store<K, V> {
         self.table.len()
     }
 
-    pub(crate) fn find(&self, hash: u64, key: &K) -> Option<u32> {
-        self.table.find(hash, |slot| self.key_of(slot) == Some(key))
+    /// The slot and siblings of a key.
+    #[inline]
+    pub(crate) fn look(&self, hash: u64, key: &K) -> Option<(u32, &Sibs<V>)> {
+        self.table.find(hash, |slot| match self.slots.get(slot as usize) {
+            Some(Slot::Used { key: held, sibs }) if held == key => Some((slot, sibs)),
+            _ => None,
+        })
     }
 
-    /// Looks a key up for the sake of the caches alone.
-    pub(crate) fn warm(&self, hash: u64, key: &K) {
-        core::hint::black_box(self.find(hash, key));
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, key: &K) -> Option<u32> {
+        self.look(hash, key).map(|found| found.0)
+    }
+
+    /// Looks keys up ahead, for the sake of the caches: without work in between, their misses overlap.
+    pub(crate) fn warm<'a>(&self, keys: impl Iterator<Item = &'a K>)
+    where
+        K: 'a,
+    {
+        for key in keys {
+            core::hint::black_box(self.find(key.stable_hash(), key));
+        }
     }
 
     pub(crate) fn entry(&self, slot: u32) -> Option<(&K, &Sibs<V>)> {
@@ -105,44 +120,74 @@ impl<K: Key, V> Store<K, V> {
         }
     }
 
-    fn key_of(&self, slot: u32) -> Option<&K> {
-        self.entry(slot).map(|entry| entry.0)
-    }
-
     pub(crate) fn sibs(&self, slot: u32) -> &[Sib<V>] {
         self.entry(slot).map_or(&[], |entry| entry.1.as_slice())
+    }
+
+    /// True if a write is among the siblings of a slot. Compares without branches, so that calls in a row overlap.
+    #[inline]
+    pub(crate) fn holds(&self, slot: u32, (origin, seq): (u32, u64)) -> bool {
+        match self.slots.get(slot as usize) {
+            Some(Slot::Used { sibs: Sibs::One(sib), .. }) => (sib.origin == origin) & (sib.seq == seq),
+            Some(Slot::Used { sibs: Sibs::Many(sibs), .. }) => {
+                sibs.iter().any(|sib| sib.dot() == (origin, seq))
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn sib(&self, slot: u32, dot: (u32, u64)) -> Option<&Sib<V>> {
         self.sibs(slot).iter().find(|sib| sib.dot() == dot)
     }
 
+    /// Makes room for `keys` keys in all.
+    pub(crate) fn reserve(&mut self, keys: usize) {
+        self.slots.reserve_exact(keys.saturating_sub(self.slots.len()));
+        if !self.table.has_room(keys) {
+            self.grow(keys);
+        }
+    }
+
     /// Adds a key that is not there.
     pub(crate) fn insert(&mut self, hash: u64, key: K, sibs: Sibs<V>) -> u32 {
         let used = Slot::Used { key, sibs };
-        let slot = match self.slots.get_mut(self.free as usize) {
-            Some(place) => {
-                let slot = self.free;
-                if let Slot::Free { next } = mem::replace(place, used) {
-                    self.free = next;
-                }
-                slot
+        if let Some(place) = self.slots.get_mut(self.free as usize) {
+            let slot = self.free;
+            if let Slot::Free { next } = mem::replace(place, used) {
+                self.free = next;
             }
-            None => {
-                self.slots.push(used);
-                (self.slots.len() - 1) as u32
-            }
-        };
+            self.table.insert(hash, slot);
+            return slot;
+        }
+        if !self.table.has_room(self.slots.len() + 1) {
+            self.grow(self.slots.len() + 1);
+        }
+        let slot = self.slots.len() as u32;
+        self.slots.push(used);
         self.table.insert(hash, slot);
         slot
     }
 
-    /// Replaces the siblings of a used slot and returns the old ones.
-    pub(crate) fn replace(&mut self, slot: u32, sibs: Sibs<V>) -> Option<Sibs<V>> {
+    #[cold]
+    fn grow(&mut self, room: usize) {
+        let held = (0_u32..).zip(&self.slots).filter_map(|(slot, entry)| match entry {
+            Slot::Used { key, .. } => Some((key.stable_hash(), slot)),
+            Slot::Free { .. } => None,
+        });
+        self.table.grow(room, held);
+    }
+
+    /// The siblings of a used slot.
+    pub(crate) fn sibs_mut(&mut self, slot: u32) -> Option<&mut Sibs<V>> {
         match self.slots.get_mut(slot as usize) {
-            Some(Slot::Used { sibs: place, .. }) => Some(mem::replace(place, sibs)),
+            Some(Slot::Used { sibs, .. }) => Some(sibs),
             _ => None,
         }
+    }
+
+    /// Replaces the siblings of a used slot and returns the old ones.
+    pub(crate) fn replace(&mut self, slot: u32, sibs: Sibs<V>) -> Option<Sibs<V>> {
+        self.sibs_mut(slot).map(|place| mem::replace(place, sibs))
     }
 
     /// Takes a key out.
@@ -151,7 +196,11 @@ impl<K: Key, V> Store<K, V> {
         match mem::replace(place, Slot::Free { next: self.free }) {
             Slot::Used { key, sibs } => {
                 self.free = slot;
-                self.table.remove(key.stable_hash(), slot);
+                let slots = &self.slots;
+                self.table.remove(key.stable_hash(), slot, |slot| match slots.get(slot as usize) {
+                    Some(Slot::Used { key, .. }) => Some(key.stable_hash()),
+                    _ => None,
+                });
                 Some((key, sibs))
             }
             free @ Slot::Free { .. } => {

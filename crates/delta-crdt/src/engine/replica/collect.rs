@@ -50,8 +50,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let hash = key.stable_hash();
         let place = self.place(hash);
         let shard = &self.shards[place];
-        let Some(slot) = shard.store.find(hash, key) else { return false };
-        let Some(sib) = winning(&self.context(), shard.store.sibs(slot)) else { return false };
+        let Some((_, sibs)) = shard.store.look(hash, key) else { return false };
+        let Some(sib) = winning(&self.context(), sibs.as_slice()) else { return false };
         self.stable(place).get(sib.origin as usize).is_some_and(|covered| sib.seq <= *covered)
     }
 

@@ -124,7 +124,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             let write = Write { origin, seq: op.seq, stamp, hash, key: op.key, value: op.value, obs: op.obs };
             let cx = Context { origins: &self.origins, winner: &self.winner, rules: self.rules };
             let place = self.place(hash);
-            if self.shards[place].offer(&cx, write, 0, &mut Vec::new()) == Offered::Refused {
+            if self.shards[place].offer(&cx, write, None, 0, &mut Vec::new()) == Offered::Refused {
                 return Err(RestoreError::Damaged);
             }
             self.observe(now, origin, stamp);

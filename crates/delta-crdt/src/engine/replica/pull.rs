@@ -242,7 +242,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 value: sib.value.clone(),
                 obs: obs.clone(),
             };
-            shard.offer(&cx, write, 0, &mut changes);
+            shard.offer(&cx, write, None, 0, &mut changes);
             self.queue(seq, sib.stamp, key, sib.value, obs);
         }
         if !changes.is_empty() {

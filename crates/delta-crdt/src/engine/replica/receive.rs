@@ -7,10 +7,29 @@ use super::Replica;
 use crate::engine::park::Write;
 use crate::engine::shard::{Context, Offered};
 use crate::message::{Batch, Body, Op};
-use crate::{Key, Message, Now, Output, ReplicaId, Stamp, Warning, Winner};
+use crate::{Change, Key, Message, Now, Output, ReplicaId, Stamp, Warning, Winner};
 
 /// Keys of a batch looked up ahead: what they touch fits the second cache.
-const WARM: usize = 1_024;
+const AHEAD: usize = 1_024;
+
+/// The hash of a key, and the slot where it was a moment ago.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    hash: u64,
+    slot: Option<u32>,
+}
+
+/// A batch that is being taken in.
+struct Arrival<K, V> {
+    from: ReplicaId,
+    /// Its origins; the first is who wrote.
+    numbers: Vec<u32>,
+    /// Its stamps count from here.
+    stamp: u64,
+    changes: Vec<Change<K, V>>,
+    applied: usize,
+    refused: u64,
+}
 
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Takes in what `from` sent. Lost, doubled, late and reordered messages are fine, and so are senders that are not
@@ -49,79 +68,92 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let Some(&origin) = numbers.first() else {
             return self.warn(Warning::Nonsense { peer: from });
         };
-        let mut changes = Vec::new();
-        let mut applied = 0;
-        let mut refused = 0;
-        self.warm(&batch.ops);
-        for op in batch.ops {
-            let mut obs = op.obs;
-            let mut sound = op.seq > 0;
-            for dot in obs.as_mut_slice() {
-                match numbers.get(dot.0 as usize) {
-                    Some(&number) => dot.0 = number,
-                    None => sound = false,
-                }
-            }
-            if !sound {
-                self.warn(Warning::Nonsense { peer: from });
-                break;
-            }
-            let hash = op.key.stable_hash();
-            let place = self.place(hash);
-            let shard = &mut self.shards[place];
-            if origin == 0 {
-                if op.seq > shard.covered(0) {
-                    self.warn(Warning::Impostor { peer: from });
-                }
-                break;
-            }
-            let stamp = Stamp::from_bits(batch.stamp.wrapping_add_signed(op.stamp));
-            let write = Write { origin, seq: op.seq, stamp, hash, key: op.key, value: op.value, obs };
-            let cx = Context { origins: &self.origins, winner: &self.winner, rules: self.rules };
-            let outcome = shard.offer(&cx, write, self.config.max_parked, &mut changes);
-            match outcome {
-                Offered::Applied => {
-                    applied += 1;
-                    if !shard.park.is_empty() {
-                        applied += shard.drain(&cx, &mut changes);
-                    }
-                    self.observe(now, origin, stamp);
-                }
-                Offered::Known => self.stats.repeated += 1,
-                Offered::Parked => {
-                    self.observe(now, origin, stamp);
-                    let due = now.monotonic + self.config.repull_after;
-                    self.park_due.entry(place as u16).or_insert((due, from));
-                }
-                Offered::Refused => {
-                    refused += 1;
-                    self.park_due.entry(place as u16).or_insert((now.monotonic, from));
-                    if refused == 1 {
-                        self.warn(Warning::ParkingFull { shard: place as u16, dropped: 1 });
-                    }
+        let mut arrival =
+            Arrival { from, numbers, stamp: batch.stamp, changes: Vec::new(), applied: 0, refused: 0 };
+        arrival.changes.reserve(batch.ops.len());
+        let mut ahead = core::mem::take(&mut self.ahead);
+        let mut ops = batch.ops.into_iter();
+        let mut goes_on = true;
+        while goes_on && ops.len() > 0 {
+            self.look_ahead(ops.as_slice(), &mut ahead);
+            for (found, op) in ahead.drain(..).zip(ops.by_ref()) {
+                goes_on &= self.receive_op(now, &mut arrival, op, found);
+                if !goes_on {
+                    break;
                 }
             }
         }
-        self.stats.applied += applied as u64;
-        self.stats.refused += refused;
-        if !changes.is_empty() {
-            self.outputs.push_back(Output::Changed(changes));
+        self.ahead = ahead;
+        self.stats.applied += arrival.applied as u64;
+        self.stats.refused += arrival.refused;
+        if !arrival.changes.is_empty() {
+            self.outputs.push_back(Output::Changed(arrival.changes));
         }
-        if applied > 0 {
+        if arrival.applied > 0 {
             self.relay(now, origin);
             self.note_tombstones(now);
             self.check_synced(from);
         }
     }
 
-    /// Looks the keys of a batch up for the sake of the caches alone: without work in between, their misses overlap.
-    fn warm(&self, ops: &[Op<K, V>]) {
-        if ops.len() > 3 {
-            for op in ops.iter().take(WARM) {
-                let hash = op.key.stable_hash();
-                self.shards[self.place(hash)].store.warm(hash, &op.key);
+    /// Takes in one write of a batch. False if the rest of the batch is to be left.
+    fn receive_op(&mut self, now: Now, arrival: &mut Arrival<K, V>, op: Op<K, V>, found: Found) -> bool {
+        let (from, origin) = (arrival.from, arrival.numbers[0]);
+        let mut obs = op.obs;
+        let mut sound = op.seq > 0;
+        for dot in obs.as_mut_slice() {
+            match arrival.numbers.get(dot.0 as usize) {
+                Some(&number) => dot.0 = number,
+                None => sound = false,
             }
         }
+        if !sound {
+            self.warn(Warning::Nonsense { peer: from });
+            return false;
+        }
+        let place = self.place(found.hash);
+        let shard = &mut self.shards[place];
+        if origin == 0 {
+            if op.seq > shard.covered(0) {
+                self.warn(Warning::Impostor { peer: from });
+            }
+            return false;
+        }
+        let stamp = Stamp::from_bits(arrival.stamp.wrapping_add_signed(op.stamp));
+        let write = Write { origin, seq: op.seq, stamp, hash: found.hash, key: op.key, value: op.value, obs };
+        let cx = Context { origins: &self.origins, winner: &self.winner, rules: self.rules };
+        match shard.offer(&cx, write, found.slot, self.config.max_parked, &mut arrival.changes) {
+            Offered::Applied => {
+                arrival.applied += 1;
+                if !shard.park.is_empty() {
+                    arrival.applied += shard.drain(&cx, &mut arrival.changes);
+                }
+                self.observe(now, origin, stamp);
+            }
+            Offered::Known => self.stats.repeated += 1,
+            Offered::Parked => {
+                self.observe(now, origin, stamp);
+                let due = now.monotonic + self.config.repull_after;
+                self.park_due.entry(place as u16).or_insert((due, from));
+            }
+            Offered::Refused => {
+                arrival.refused += 1;
+                self.park_due.entry(place as u16).or_insert((now.monotonic, from));
+                if arrival.refused == 1 {
+                    self.warn(Warning::ParkingFull { shard: place as u16, dropped: 1 });
+                }
+            }
+        }
+        true
+    }
+
+    /// Looks up the next keys of a batch: without work in between, the cache misses of the look-ups overlap.
+    fn look_ahead(&self, ops: &[Op<K, V>], ahead: &mut Vec<Found>) {
+        ahead.clear();
+        ahead.extend(ops.iter().take(AHEAD).map(|op| {
+            let hash = op.key.stable_hash();
+            Found { hash, slot: self.shards[self.place(hash)].store.find(hash, &op.key) }
+        }));
     }
 
     /// Makes a status due to those neighbours that cannot have a write from its origin.

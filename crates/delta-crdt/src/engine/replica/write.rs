@@ -12,25 +12,21 @@ use crate::engine::store::Sib;
 use crate::message::{Batch, Body, Op, Shared};
 use crate::{Change, Key, Now, Stamp, Winner};
 
-/// Local writes that are not pushed yet.
+/// Local writes that are not pushed yet: a batch under way.
 #[derive(Debug)]
 pub(super) struct Pending<K, V> {
-    writes: Vec<Local<K, V>>,
+    ops: Vec<Op<K, V>>,
+    names: Dictionary,
+    /// Stamps count from here.
+    stamp: u64,
     bytes: usize,
-}
-
-#[derive(Debug)]
-struct Local<K, V> {
-    seq: u64,
-    stamp: Stamp,
-    key: K,
-    value: Option<V>,
-    obs: Obs,
+    /// Writes of the last batch: the next one is probably as long.
+    last: usize,
 }
 
 impl<K, V> Default for Pending<K, V> {
     fn default() -> Self {
-        Self { writes: Vec::new(), bytes: 0 }
+        Self { ops: Vec::new(), names: Dictionary::default(), stamp: 0, bytes: 0, last: 0 }
     }
 }
 
@@ -42,8 +38,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let hash = key.stable_hash();
         let place = self.place(hash);
         let shard = &mut self.shards[place];
-        let found = shard.store.find(hash, &key);
-        let top = found.map_or_else(Stamp::default, |slot| top(shard.store.sibs(slot)));
+        let found = shard.store.look(hash, &key);
+        let (found, top) =
+            found.map_or((None, Stamp::default()), |(slot, sibs)| (Some(slot), top(sibs.as_slice())));
         let stamp = self.clock.write(now, top);
         let cx = Context { origins: &self.origins, winner: &self.winner, rules: self.rules };
         let local = shard.local(&cx, (hash, &key, found), stamp, Some(value.clone()));
@@ -61,9 +58,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let hash = key.stable_hash();
         let place = self.place(hash);
         let shard = &mut self.shards[place];
-        let slot = shard.store.find(hash, key)?;
+        let (slot, sibs) = shard.store.look(hash, key)?;
         let cx = Context { origins: &self.origins, winner: &self.winner, rules: self.rules };
-        let sibs = shard.store.sibs(slot);
+        let sibs = sibs.as_slice();
         winning(&cx, sibs)?.value.as_ref()?;
         let stamp = self.clock.write(now, top(sibs));
         let local = shard.local(&cx, (hash, key, Some(slot)), stamp, None);
@@ -108,36 +105,33 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         self.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
-    pub(super) fn queue(&mut self, seq: u64, stamp: Stamp, key: K, value: Option<V>, obs: Obs) {
-        self.pending.bytes += value.as_ref().map_or(size_of::<K>(), |value| (self.weigh)(&key, value)) + 8;
-        self.pending.writes.push(Local { seq, stamp, key, value, obs });
-        if self.pending.writes.len() >= self.config.max_batch_ops
-            || self.pending.bytes >= self.config.max_batch_bytes
-        {
+    pub(super) fn queue(&mut self, seq: u64, stamp: Stamp, key: K, value: Option<V>, mut obs: Obs) {
+        let pending = &mut self.pending;
+        if pending.ops.is_empty() {
+            pending.ops.reserve(pending.last);
+            pending.names.place(&self.origins, 0);
+            pending.stamp = stamp.to_bits();
+        }
+        pending.bytes += value.as_ref().map_or(size_of::<K>(), |value| (self.weigh)(&key, value)) + 8;
+        for dot in obs.as_mut_slice() {
+            dot.0 = pending.names.place(&self.origins, dot.0);
+        }
+        let stamp = stamp.to_bits().wrapping_sub(pending.stamp).cast_signed();
+        pending.ops.push(Op { seq, stamp, key, value, obs });
+        if pending.ops.len() >= self.config.max_batch_ops || pending.bytes >= self.config.max_batch_bytes {
             self.push();
         }
     }
 
     /// Sends what is pending to every neighbour that takes it.
     pub(super) fn push(&mut self) {
-        if self.pending.writes.is_empty() {
+        if self.pending.ops.is_empty() {
             return;
         }
-        let writes = core::mem::take(&mut self.pending.writes);
-        self.pending.bytes = 0;
-        let mut names = Dictionary::default();
-        names.place(&self.origins, 0);
-        let base = writes.first().map_or(0, |write| write.stamp.to_bits());
-        let ops = writes
-            .into_iter()
-            .map(|Local { seq, stamp, key, value, mut obs }| {
-                for dot in obs.as_mut_slice() {
-                    dot.0 = names.place(&self.origins, dot.0);
-                }
-                Op { seq, stamp: stamp.to_bits().wrapping_sub(base).cast_signed(), key, value, obs }
-            })
-            .collect();
-        let batch = Shared(Arc::new(Batch { origins: names.ids, stamp: base, ops }));
+        let last = self.pending.ops.len();
+        let Pending { ops, names, stamp, .. } =
+            core::mem::replace(&mut self.pending, Pending { last, ..Pending::default() });
+        let batch = Shared(Arc::new(Batch { origins: names.ids, stamp, ops }));
         for to in self.neighbours() {
             if self.peers.get(&to).is_some_and(|peer| !peer.congested) {
                 self.send(to, Body::Ops(batch.clone()));

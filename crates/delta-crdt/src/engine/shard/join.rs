@@ -56,11 +56,13 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let mut fresh = Vec::new();
         let mut seen = session.whole.then(|| Seen::new(self.store.slots()));
         let mut entries = core::mem::take(&mut session.entries).into_iter();
+        self.store.reserve(entries.len());
+        changes.reserve(entries.len());
+        fresh.reserve(entries.len());
         while entries.len() > 0 {
             // Without work in between, the cache misses of the look-ups overlap.
             if self.store.slots() > 1_024 {
-                let keys = entries.as_slice().iter().take(WARM).map(|entry| &entry.0);
-                keys.for_each(|key| self.store.warm(key.stable_hash(), key));
+                self.store.warm(entries.as_slice().iter().take(WARM).map(|entry| &entry.0));
             }
             for entry in entries.by_ref().take(WARM) {
                 let slot = self.join_key(cx, &session, entry, &mut fresh, changes);
@@ -103,8 +105,9 @@ impl<K: Key, V: Clone> Shard<K, V> {
         changes: &mut Vec<Change<K, V>>,
     ) -> Option<u32> {
         let hash = key.stable_hash();
-        let found = self.store.find(hash, &key);
-        let mine = found.map_or(&[][..], |slot| self.store.sibs(slot));
+        let found = self.store.look(hash, &key);
+        let mine = found.map_or(&[][..], |found| found.1.as_slice());
+        let found = found.map(|found| found.0);
         let is_news = |sib: &Sib<V>| {
             let dot = sib.dot();
             let known = if cx.rules.hold(Rule::VectorAtCommit) {
@@ -124,7 +127,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         {
             fresh.push((new.dot(), slot));
             if let Few::One(new) = theirs {
-                self.swap(cx, slot, new, changes);
+                self.swap(cx, (slot, key), new, changes);
             }
             return Some(slot);
         }
