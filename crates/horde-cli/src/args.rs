@@ -1,8 +1,11 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::ca::CaCommand;
 use crate::client::ClientCommand;
 use crate::node::NodeArgs;
 
@@ -27,6 +30,11 @@ pub(crate) enum Command {
     Node(NodeArgs),
     #[command(flatten)]
     Client(ClientCommand),
+    /// Makes a cluster's certificate authority and the certificates of its nodes.
+    Ca {
+        #[command(subcommand)]
+        command: CaCommand,
+    },
     /// Makes secrets.
     Secret {
         #[command(subcommand)]

@@ -1,7 +1,8 @@
 //! The `horde` command: a demo cluster on this machine, one node of a cluster, looking into a running cluster and steering
-//! it, secrets.
+//! it, secrets, certificates.
 
 mod args;
+mod ca;
 mod client;
 mod demo;
 mod identity;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::DemoMember { parent } => demo::member(parent),
         Command::Node(options) => node::run(&options),
+        Command::Ca { command } => ca::run(&command),
         Command::Client(command) => client::run(&command),
         Command::Secret { command: SecretCommand::New } => secret::new(),
     };
