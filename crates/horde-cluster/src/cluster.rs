@@ -9,7 +9,8 @@ use tokio::task::AbortHandle;
 
 use crate::discovery::{Discovering, Discovery, Found};
 use crate::driver::{Driver, TOPIC};
-use crate::machine::{ForgetError, Input, Membership};
+use crate::lease::{self, LeaseDriver, LeaseTenant};
+use crate::machine::{ForgetError, Input, Leases, Membership, Standing};
 use crate::{ClusterConfig, Control, MemberEvent, MemberStatus, Meta, MetaTooBig, Stopped, View, Watch};
 
 /// This node's membership: who is here, and what this node tells of itself. Cheap to clone.
@@ -26,7 +27,10 @@ struct Inner {
     control: Control,
     task: AbortHandle,
     sources: AtomicU64,
-    _subscription: Subscription,
+    leases: Arc<LeaseDriver>,
+    leasing: AbortHandle,
+    _seen: Watch,
+    _subscriptions: [Subscription; 2],
 }
 
 /// Why the membership did not start. Nothing runs, and no other node was told.
@@ -56,15 +60,38 @@ impl Cluster {
     ) -> Result<Self, ClusterError> {
         let topic = Topic::new(TOPIC)?;
         let max_events = config.max_events;
+        let local = network.local().clone();
+        let leases =
+            Leases::new(local, config.quorum.clone(), config.lease, config.heartbeat, Duration::ZERO);
+        let leases = LeaseDriver::new(leases, network.clone(), Topic::new(lease::TOPIC)?);
         let machine = Membership::new(network.local().clone(), config, Duration::ZERO)?;
         let driver = Driver::new(machine, network, topic.clone(), max_events);
         let network = driver.network();
         let nodes = network.peers().into_iter().filter(|peer| peer.role == Role::Node);
         driver.input(Input::Present(nodes.map(|peer| peer.id).collect()));
         let subscription = driver.network().subscribe(&topic, driver.clone())?;
+        let told = Arc::downgrade(&leases);
+        let seen = driver.watchers.add(Arc::new(move |_, view| {
+            if let Some(leases) = told.upgrade() {
+                leases.members(view);
+            }
+        }));
+        leases.members(&driver.view());
+        let quorum = driver.network().subscribe(&Topic::new(lease::TOPIC)?, leases.clone())?;
         let task = control.handle().spawn(driver.clone().run()).abort_handle();
+        let leasing = control.handle().spawn(leases.clone().run()).abort_handle();
         let sources = AtomicU64::new(0);
-        Ok(Self(Arc::new(Inner { driver, control, task, sources, _subscription: subscription })))
+        let _subscriptions = [subscription, quorum];
+        Ok(Self(Arc::new(Inner {
+            driver,
+            control,
+            task,
+            sources,
+            leases,
+            leasing,
+            _seen: seen,
+            _subscriptions,
+        })))
     }
 
     /// Who this node is.
@@ -98,6 +125,27 @@ impl Cluster {
     /// dropped and logged; the view stays right.
     pub fn watch(&self, watcher: impl Fn(&MemberEvent, &Arc<View>) + Send + Sync + 'static) -> Watch {
         self.0.driver.watchers.add(Arc::new(watcher))
+    }
+
+    /// Where this node stands under the quorum of `ClusterConfig::quorum`: whether it holds its lease, and whom it has
+    /// given up.
+    #[must_use]
+    pub fn standing(&self) -> Arc<Standing> {
+        self.0.leases.standing()
+    }
+
+    /// Whether this node's lease runs at this very moment: asked before an effect on the outside. Always false before
+    /// all expected nodes have agreed, and on a node on which nothing rests on the lease.
+    #[must_use]
+    pub fn may_act(&self) -> bool {
+        self.0.leases.may_act()
+    }
+
+    /// From now on something on this node rests on its lease: it asks for one, and calls `changed` after each change of
+    /// [`Cluster::standing`], from any thread, without a lock. `changed` must be short; read the standing in it, since
+    /// calls may overtake each other.
+    pub fn rest_on_lease(&self, changed: impl Fn() + Send + Sync + 'static) -> LeaseTenant {
+        self.0.leases.rest(changed)
     }
 
     /// Changes what this node tells of itself, and tells all members at once.
@@ -189,5 +237,6 @@ impl Cluster {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.task.abort();
+        self.leasing.abort();
     }
 }

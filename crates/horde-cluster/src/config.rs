@@ -1,7 +1,11 @@
 //! What a node decides about its membership before it starts.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use horde_ring::LeaseTerms;
+use horde_transport::NodeName;
 
 use crate::Meta;
 
@@ -13,6 +17,12 @@ pub struct ClusterConfig {
     /// How many nodes make a cluster that starts from nothing, this one included. With it a node that finds nobody
     /// who is Up becomes Up once it knows that many; without it, after [`ClusterConfig::join_grace`]. Default none.
     pub expect: Option<usize>,
+    /// The nodes whose majority decides under a quorum policy, by name, the same on all of them, this one included:
+    /// nobody has quorum before all of them have agreed. At most 64. Default none: the node follows the quorum that it
+    /// finds in the cluster, without a vote.
+    pub quorum: BTreeSet<NodeName>,
+    /// How long leases last, and how long a node that is gone may still act: the same on all nodes. Default 2 s.
+    pub lease: LeaseTerms,
     /// Addresses dialled from the start; its own may be among them. Others are learnt from members. Default none.
     pub seeds: Vec<SocketAddr>,
     /// Where this node accepts connections, as others should dial it; none when only the transport knows. Default none.
@@ -59,6 +69,8 @@ impl Default for ClusterConfig {
     fn default() -> Self {
         Self {
             expect: None,
+            quorum: BTreeSet::new(),
+            lease: LeaseTerms::default(),
             seeds: Vec::new(),
             address: None,
             meta: Meta::default(),

@@ -11,6 +11,8 @@ mod control;
 mod discovery;
 #[cfg(feature = "tokio")]
 mod driver;
+#[cfg(feature = "tokio")]
+mod lease;
 pub mod machine;
 mod member;
 mod meta;
@@ -25,7 +27,10 @@ pub use config::ClusterConfig;
 pub use control::Control;
 #[cfg(feature = "tokio")]
 pub use discovery::{Discovering, Discovery, Found, HostsFile, Running, StaticList};
-pub use machine::ForgetError;
+pub use horde_ring::LeaseTerms;
+#[cfg(feature = "tokio")]
+pub use lease::LeaseTenant;
+pub use machine::{ForgetError, Standing};
 pub use member::{Member, MemberEvent, MemberStatus, Stopped};
 pub use meta::{HordeMeta, Meta, MetaTooBig};
 pub use view::View;

@@ -21,11 +21,13 @@
 
 mod beats;
 mod dialing;
+mod faults;
 mod forgetting;
 mod health;
 mod inquiry;
 mod jitter;
 mod joining;
+mod leases;
 mod leaving;
 mod membership;
 mod peers;
@@ -35,6 +37,9 @@ mod state;
 mod suspicion;
 mod wire;
 
+#[cfg(any(test, feature = "faults"))]
+pub use faults::Fault;
 pub use forgetting::{ForgetError, MAX_FORGOTTEN};
+pub use leases::{LeaseFrame, LeaseFrameError, LeaseOutput, Leases, MAX_GIVEN_UP, MAX_VOTERS, Standing};
 pub use membership::{Input, Membership, Output, Warning};
 pub use wire::{Answer, Beat, Frame, FrameError, Lifecycle, MAX_FRAME, Record, Refusal, Told, VERSION};

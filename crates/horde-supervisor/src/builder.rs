@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use horde_process::Node;
 
-use crate::config::{Options, Redistribution};
+use crate::config::{Options, Quorum, Redistribution};
 use crate::hosting::Supervisors;
 use crate::supervisor::Supervisor;
 
@@ -58,6 +58,11 @@ impl Builder {
     /// Tolerates `restarts` of one child within `within`; one more and that child has failed. Default: 3 in 5 s.
     pub fn max_restarts(self, restarts: u32, within: Duration) -> Self {
         self.option(|options| (options.max_restarts, options.max_seconds) = (restarts, within))
+    }
+
+    /// On which side of a partition children run. Default: on every side.
+    pub fn quorum(self, quorum: Quorum) -> Self {
+        self.option(|options| options.quorum = quorum)
     }
 
     /// What joins do to running children. Default: nothing moves.

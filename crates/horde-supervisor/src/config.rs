@@ -14,6 +14,21 @@ pub enum Redistribution {
     Active,
 }
 
+/// On which side of a partition children run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Quorum {
+    /// On every side: children of members out of reach run again at once. During a partition a child may run on both
+    /// sides; once it heals, one copy of each ends.
+    #[default]
+    None,
+    /// Where a majority of the expected nodes (`ClusterConfig::quorum`) acknowledges the node's lease. Other nodes stop
+    /// their children when their lease ends; what they ran runs elsewhere only after that, some two seconds after they
+    /// were found Down. It cannot help when more than half of the expected nodes are gone: then nothing runs. Nor can it
+    /// keep a process that was paused from acting when it wakes up, before its stop reaches it: ask `Context::may_act`
+    /// before an effect on the outside, or have the resource check the fencing token.
+    Majority,
+}
+
 /// A supervisor's settings: the same on every node that hosts it, announced by the one that starts it first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -28,6 +43,8 @@ pub struct Options {
     pub settle: Duration,
     /// Whether children run elsewhere when their node dies. Default yes; without it they wait for it to come back.
     pub takeover: bool,
+    /// On which side of a partition children run. Default on every side.
+    pub quorum: Quorum,
     /// What joins do to running children. Default passive.
     pub redistribution: Redistribution,
     /// How many children a node moves away at once when it redistributes. Default 32, sane 1 to 1,000; the others wait.
@@ -54,6 +71,7 @@ impl Default for Options {
             backoff: Duration::from_millis(50),
             settle: Duration::from_secs(30),
             takeover: true,
+            quorum: Quorum::None,
             redistribution: Redistribution::Passive,
             max_moves: 32,
             max_starting: 512,

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use delta_crdt::{Change, Message, Now};
-use horde_cluster::{Cluster, MemberStatus, View, Watch};
+use horde_cluster::{Cluster, LeaseTenant, MemberStatus, Standing, View, Watch};
 use horde_process::{ExitReason, NameTaken, Node, Pid, Resolve, Start, StartFailure, State, Watcher};
-use horde_transport::{Event as NetworkEvent, Lane, Responder, Role, Subscriber, Subscription, Topic};
+use horde_transport::{
+    Event as NetworkEvent, Lane, NodeId, Responder, Role, Subscriber, Subscription, Topic,
+};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 
-use crate::config::Options;
+use crate::config::{Options, Quorum};
 use crate::error::StartError;
 use crate::frame::{self, Request, Response};
 use crate::machine::{Answer, Children, Effect, Event, Host, Presence};
@@ -39,8 +41,6 @@ pub(crate) struct Core {
 
 struct Locked {
     machine: Children,
-    /// The version of the view that the machine was told last.
-    seen: u64,
     answers: BTreeMap<u64, oneshot::Sender<Answer>>,
     responders: BTreeMap<u64, Responder>,
     next_responder: u64,
@@ -51,6 +51,7 @@ struct Locked {
 enum Kept {
     Subscription(Subscription),
     Watch(Watch),
+    Tenant(Arc<LeaseTenant>),
 }
 
 impl Core {
@@ -68,7 +69,6 @@ impl Core {
             topic,
             locked: Mutex::new(Locked {
                 machine,
-                seen: 0,
                 answers: BTreeMap::new(),
                 responders: BTreeMap::new(),
                 next_responder: 0,
@@ -85,16 +85,26 @@ impl Core {
         let subscriber: Arc<dyn Subscriber> = Arc::new(Incoming(Arc::downgrade(self)));
         let subscription = self.cluster.network().subscribe(&self.topic, subscriber)?;
         let core = Arc::downgrade(self);
-        let watch = self.cluster.watch(move |_, view| {
+        let watch = self.cluster.watch(move |_, _| {
             if let Some(core) = core.upgrade() {
-                core.members(view);
+                core.members();
             }
         });
+        let tenant = (self.options.quorum != Quorum::None).then(|| {
+            let core = self.this.clone();
+            let changed = move || {
+                if let Some(core) = core.upgrade() {
+                    core.members();
+                }
+            };
+            Arc::new(self.cluster.rest_on_lease(changed))
+        });
         let mut kept = lock(&self.kept);
+        kept.extend(tenant.map(Kept::Tenant));
         kept.push(Kept::Subscription(subscription));
         kept.push(Kept::Watch(watch));
         drop(kept);
-        self.members(&self.cluster.view());
+        self.members();
         Ok(())
     }
 
@@ -126,28 +136,36 @@ impl Core {
         drop(tokio::time::timeout(patience, all).await);
     }
 
-    /// Views come from the membership's thread, and the first one from whoever starts this: one that is overtaken by a
-    /// newer one is passed over.
-    fn members(&self, view: &View) {
+    /// The membership, or this node's standing under the quorum, is not what it was.
+    fn members(&self) {
+        let now = self.now();
+        let mut locked = lock(&self.locked);
+        // Read under the lock: what a machine was told is never overtaken by what was before.
+        let (view, standing) = (self.cluster.view(), self.cluster.standing());
+        let hosts = self.hosts(&view, &standing);
+        let epoch = standing.epoch.unwrap_or(0);
+        locked.machine.set_standing(now, standing.held, epoch, standing.given_up.clone());
+        locked.machine.set_members(now, hosts);
+        self.settle(locked);
+    }
+
+    fn hosts(&self, view: &View, standing: &Standing) -> BTreeMap<NodeId, Host> {
+        let quorum = self.options.quorum != Quorum::None;
         let hosts = view.members.iter().map(|(id, member)| {
             let horde = member.meta.hordes.get(&self.horde);
             let presence = match member.status {
+                _ if quorum && standing.given_up.contains(id) => Presence::Gone,
+                MemberStatus::Down | MemberStatus::Left if quorum => Presence::Doubtful,
                 MemberStatus::Down | MemberStatus::Left => Presence::Gone,
                 MemberStatus::Leaving => Presence::Leaving,
                 _ => Presence::Alive,
             };
             let kinds = member.meta.kinds.clone();
             let (hosting, ready) = (horde.is_some(), horde.is_some_and(|horde| horde.ready));
-            (id.clone(), Host { presence, hosting, ready, kinds, weight: member.meta.weight })
+            let heard = member.status != MemberStatus::Unreachable;
+            (id.clone(), Host { presence, hosting, ready, heard, kinds, weight: member.meta.weight })
         });
-        let hosts: BTreeMap<_, _> = hosts.collect();
-        let now = self.now();
-        let mut locked = lock(&self.locked);
-        if view.version >= locked.seen {
-            locked.seen = view.version;
-            locked.machine.set_members(now, hosts);
-            self.settle(locked);
-        }
+        hosts.collect()
     }
 
     /// The process of a child, while one runs on a member that is not down.
@@ -257,17 +275,42 @@ impl Core {
                 self.cluster.network().request(&to, &self.topic, request, timeout, Box::new(on_reply));
             }
             Todo::Effect(Effect::Ready) => {
-                self.cluster.update_meta(|meta| {
-                    if let Some(horde) = meta.hordes.get_mut(&self.horde) {
-                        horde.ready = true;
-                    }
-                });
+                self.announce_ready(true);
                 self.ready.send_replace(true);
+            }
+            Todo::Effect(Effect::Unready) => {
+                self.announce_ready(false);
+                self.ready.send_replace(false);
+            }
+            Todo::Effect(Effect::Idle) => {
+                if let Some(tenant) = self.tenant() {
+                    tenant.stopped();
+                }
+            }
+            Todo::Effect(Effect::Doubt(node)) => {
+                if let Some(tenant) = self.tenant() {
+                    tenant.doubt(&node);
+                }
             }
             // No subscriber is no loss.
             Todo::Effect(Effect::Event(event)) => drop(self.events.send(event)),
             Todo::Effect(Effect::Answer { .. } | Effect::Respond { .. }) => {}
         }
+    }
+
+    fn announce_ready(&self, ready: bool) {
+        self.cluster.update_meta(|meta| {
+            if let Some(horde) = meta.hordes.get_mut(&self.horde) {
+                horde.ready = ready;
+            }
+        });
+    }
+
+    fn tenant(&self) -> Option<Arc<LeaseTenant>> {
+        lock(&self.kept).iter().find_map(|kept| match kept {
+            Kept::Tenant(tenant) => Some(tenant.clone()),
+            _ => None,
+        })
     }
 
     fn spawn(&self, start: Start, token: u64) {
@@ -392,6 +435,10 @@ impl Watcher for Core {
 
     fn exited(&self, token: u64, _: Pid, reason: ExitReason, state: Option<State>) {
         self.feed(|machine, now| machine.exited(now, token, reason, state));
+    }
+
+    fn may_act(&self, _: u64) -> bool {
+        self.options.quorum == Quorum::None || self.cluster.may_act()
     }
 
     fn stuck(&self, token: u64, pid: Pid) {

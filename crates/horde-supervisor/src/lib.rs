@@ -25,7 +25,7 @@ mod supervisor;
 pub use builder::{Builder, SupervisorError};
 #[cfg(feature = "tokio")]
 pub use child_spec::ChildSpec;
-pub use config::{Options, Redistribution};
+pub use config::{Options, Quorum, Redistribution};
 pub use error::{StartError, TerminateError};
 pub use frame::{FrameError, Launch, LaunchKind, Request, Response, Wish};
 #[cfg(feature = "tokio")]

@@ -15,9 +15,11 @@
 mod coordinate;
 mod ended;
 mod exits;
+mod faults;
 mod launch;
 mod moving;
 mod plan;
+mod quorum;
 mod reconcile;
 mod requests;
 mod roster;
@@ -32,12 +34,14 @@ use delta_crdt::{Change, Message, Now, Output, Replica, ReplicaId};
 use horde_process::{Claim, ExitReason, Pid, Shutdown, State};
 use horde_transport::NodeId;
 
-use crate::config::Options;
+use crate::config::{Options, Quorum};
 use crate::error::{StartError, TerminateError};
 use crate::frame::{Launch, Request, Response, Wish};
 use crate::record::{ByClaim, ChildId, ChildState, End, Record, Wanted};
 use crate::spec::{Restart, Spec};
 
+#[cfg(any(test, feature = "faults"))]
+pub use faults::Fault;
 pub use plan::PlannedMove;
 pub use roster::{Host, Presence};
 
@@ -96,6 +100,12 @@ pub enum Effect {
     },
     /// Our replica has caught up: announce that this member is ready.
     Ready,
+    /// The lease is lost: announce that this member is not ready any more.
+    Unready,
+    /// The lease is lost and nothing runs here any more: report that nothing rests on it.
+    Idle,
+    /// Records name a node that nobody here has seen: ask whether its lease is over.
+    Doubt(NodeId),
     /// Tell who listens. Lost: only this news.
     Event(Event),
 }
@@ -177,10 +187,17 @@ pub struct Children {
     me: NodeId,
     supervisor: Arc<str>,
     options: Options,
+    faults: faults::Faults,
     replica: Replica<ChildId, Arc<Record>, ByClaim>,
     roster: Roster,
     /// Whether our replica has caught up; before it, nothing is placed, taken over or answered.
     ready: bool,
+    /// Under a quorum policy: whether this node holds its lease. Without one, always.
+    leased: bool,
+    /// The epoch of the agreed configuration; 0 without a quorum policy.
+    epoch: u64,
+    /// Members whose records we have in whole since the lease was taken up.
+    caught_up: BTreeSet<NodeId>,
     draining: bool,
     /// What runs, starts, stops or waits here, by token.
     runs: BTreeMap<u64, Run>,
@@ -251,8 +268,12 @@ impl Children {
             roster: Roster::new(me.clone()),
             me,
             supervisor: supervisor.into(),
-            options,
+            faults: faults::Faults::default(),
             ready: false,
+            leased: options.quorum == Quorum::None,
+            options,
+            epoch: 0,
+            caught_up: BTreeSet::new(),
             draining: false,
             runs: BTreeMap::new(),
             run_of: BTreeMap::new(),

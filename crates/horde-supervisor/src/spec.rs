@@ -1,19 +1,8 @@
 //! What to start, as any member can start it.
 
+pub use horde_process::Restart;
 use horde_process::{Name, Shutdown};
 use serde::{Deserialize, Serialize};
-
-/// When a child that ended is started again. The meanings are OTP's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Restart {
-    /// Whenever it ends, and elsewhere when its node dies.
-    #[default]
-    Permanent,
-    /// When it ends abnormally, and elsewhere when its node dies.
-    Transient,
-    /// Never: it ends with its process, and with its node.
-    Temporary,
-}
 
 /// A child spec in the form that travels: a kind that members registered, and its arguments as bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -76,7 +76,7 @@ impl Pair {
         let host = |member: &Member| {
             let kinds = [("k".to_owned(), (1, 1))].into();
             let Member { presence, ready, .. } = *member;
-            (member.id.clone(), Host { presence, hosting: true, ready, kinds, weight: 1 })
+            (member.id.clone(), Host { presence, hosting: true, ready, heard: true, kinds, weight: 1 })
         };
         let hosts: BTreeMap<NodeId, Host> = self.members.iter().map(host).collect();
         let now = self.now();
@@ -163,7 +163,8 @@ impl Pair {
                 self.members[1 - of].machine.reply(now, responder, Ok(response));
             }
             Effect::Ready => member.ready = true,
-            Effect::Answer { .. } | Effect::Event(_) => {}
+            Effect::Unready => member.ready = false,
+            Effect::Idle | Effect::Doubt(_) | Effect::Answer { .. } | Effect::Event(_) => {}
         }
     }
 

@@ -21,8 +21,8 @@ pub use horde_process::{
 };
 pub use horde_registry::{Registry, RegistryBuilder};
 pub use horde_supervisor::{
-    Builder as SupervisorBuilder, Child, ChildSpec, Options, Redistribution, Restart, StartError, Status,
-    Supervisor, SupervisorError, TerminateError,
+    Builder as SupervisorBuilder, Child, ChildSpec, Options, Quorum, Redistribution, Restart, StartError,
+    Status, Supervisor, SupervisorError, TerminateError,
 };
 #[cfg(feature = "quic")]
 pub use horde_transport::{

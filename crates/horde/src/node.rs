@@ -281,7 +281,21 @@ impl NodeBuilder {
         self
     }
 
-    /// All settings of the membership at once. Replaces what [`Self::join`] and [`Self::expect`] set before.
+    /// The nodes that a quorum policy counts, by name and this one included, the same on all of them: a majority of them
+    /// decides where children of a supervisor with [`crate::Quorum::Majority`] run. Until all of them have found each
+    /// other, such children run nowhere. Nodes that join later follow without a vote, and need not name them.
+    ///
+    /// # Panics
+    /// When a name is empty or longer than a node's name may be.
+    pub fn quorum<T: AsRef<str>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        let name = |name: T| NodeName::new(name).expect("the names of expected nodes are node names");
+        self.cluster.quorum = names.into_iter().map(name).collect();
+        self.cluster.expect = Some(self.cluster.quorum.len());
+        self
+    }
+
+    /// All settings of the membership at once. Replaces what [`Self::join`], [`Self::expect`] and
+    /// [`Self::quorum`] set before.
     pub fn membership(mut self, config: ClusterConfig) -> Self {
         self.cluster = config;
         self

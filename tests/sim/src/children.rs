@@ -266,6 +266,8 @@ impl World {
                 self.history.note(self.queue.now, node, || "ready".to_owned());
                 self.announce();
             }
+            // This world has no quorum policy.
+            Effect::Unready | Effect::Idle | Effect::Doubt(_) => {}
             Effect::Event(event) => self.history.note(self.queue.now, node, || format!("{event:?}")),
         }
     }

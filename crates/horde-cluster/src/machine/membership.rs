@@ -165,6 +165,7 @@ pub enum Warning {
 #[derive(Debug)]
 pub struct Membership {
     pub(crate) config: ClusterConfig,
+    pub(crate) faults: super::faults::Faults,
     pub(crate) own: Record,
     pub(crate) known: BTreeMap<NodeName, Known>,
     pub(crate) forgotten: Forgotten,
@@ -215,6 +216,7 @@ impl Membership {
         let view = View { version: 0, local, members, forgotten, stopped: None };
         let mut machine = Self {
             config,
+            faults: super::faults::Faults::default(),
             own,
             known: BTreeMap::new(),
             forgotten: Forgotten::default(),
@@ -357,7 +359,7 @@ impl Membership {
     fn wake(&mut self, now: Duration) {
         self.now = self.now.max(now);
         let late = self.due.map_or(Duration::ZERO, |due| self.now.saturating_sub(due));
-        if late <= self.config.heartbeat {
+        if late <= self.config.heartbeat || self.faults.has(super::faults::Fault::PauseIsSilence) {
             return;
         }
         self.health.late(self.now);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use horde_transport::{NodeId, NodeName};
 
+use super::faults::Fault;
 use super::inquiry::{Inquiry, MAX_EXTENSIONS, Own, Verdict};
 use super::membership::{Membership, Output, Warning};
 use super::state::{Fate, Known};
@@ -182,7 +183,7 @@ impl Membership {
 
     /// Others call this node Down and it is alive: it objects, with its counter.
     pub(crate) fn refute(&mut self, by: &NodeId, counter: u64) {
-        if counter < self.own.counter {
+        if counter < self.own.counter || self.faults.has(Fault::NeverObjects) {
             return;
         }
         self.own.counter = counter.saturating_add(1);
@@ -218,7 +219,7 @@ impl Membership {
             return;
         }
         if known.fate == Fate::Down {
-            if sent >= known.changed {
+            if sent >= known.changed && !self.faults.has(Fault::NeverReturns) {
                 (known.fate, known.changed) = (Fate::Live, now);
                 self.came_back(peer);
             }
@@ -321,6 +322,7 @@ impl Membership {
         }
         let (id, lapsed) = (known.record.id.clone(), self.now >= inquiry.answer_by);
         match inquiry.verdict(self.now, |voter| self.observes(voter)) {
+            _ if self.faults.has(Fault::OneObserver) => self.declare_down(&id),
             Verdict::Down => self.declare_down(&id),
             Verdict::Open => self.doubt(name, Fate::Suspect),
             Verdict::Outvoted => {

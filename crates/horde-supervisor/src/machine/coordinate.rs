@@ -41,6 +41,8 @@ pub(super) struct User {
     pub(super) restarts: bool,
     /// Waits for an end.
     pub(super) ends: bool,
+    /// Its start waits here: nothing was asked of anybody.
+    pub(super) parked: bool,
 }
 
 /// Somebody who waits for a child to run.
@@ -58,6 +60,7 @@ pub(super) struct Coordination {
     pub(super) host: NodeId,
     /// Set once the host has answered and before the record has come.
     pub(super) done: Option<Pid>,
+    pub(super) generation: u64,
     pub(super) callers: Vec<Waiter>,
     pub(super) tried: BTreeSet<NodeId>,
 }
@@ -104,7 +107,7 @@ impl Children {
         let deadline = (now.monotonic + timeout, ticket);
         self.dirty |= self.timers.keys().next().is_none_or(|(first, _)| deadline.0 < *first);
         self.timers.insert(deadline, Timer::Deadline { ticket });
-        self.users.insert(ticket, User { id, timeout, deadline, restarts, ends });
+        self.users.insert(ticket, User { id, timeout, deadline, restarts, ends, parked: false });
         ticket
     }
 
@@ -115,8 +118,7 @@ impl Children {
                 return;
             }
             if !self.ready {
-                self.parked.push_back((ticket, wish));
-                return;
+                return self.park(ticket, wish);
             }
         }
         if !self.ready || self.draining {
@@ -153,20 +155,22 @@ impl Children {
             }
             return;
         }
-        let life = match self.replica.get(&wish.id) {
-            None => 1,
-            Some(record) if !record.is_wanted() => record.life + 1,
+        // Generations go on rising through the lives of an id, so that fencing tokens do.
+        let (life, generation) = match self.replica.get(&wish.id) {
+            None => (1, 1),
+            Some(record) if !record.is_wanted() => (record.life + 1, record.generation + 1),
             Some(record) => {
                 let record = record.clone();
                 return self.answer_from(caller, wish, &record);
             }
         };
         let Some(host) = self.roster.host_for(&wish.id, &wish.spec, &BTreeSet::new()).cloned() else {
-            return self.cannot_place(now, caller, wish, life);
+            return self.cannot_place(now, caller, wish, (life, generation));
         };
         let callers = vec![Waiter { caller, wish: wish.clone() }];
+        let tried = BTreeSet::new();
         let coordination =
-            Coordination { wish: wish.clone(), life, host, done: None, callers, tried: BTreeSet::new() };
+            Coordination { wish: wish.clone(), life, generation, host, done: None, callers, tried };
         self.coordinations.insert(wish.id.clone(), coordination);
         self.send_launch(now, &wish.id);
     }
@@ -189,14 +193,14 @@ impl Children {
     }
 
     /// No member runs this kind: the child is kept, and tried when the members change.
-    fn cannot_place(&mut self, now: Now, caller: Caller, wish: Wish, life: u64) {
+    fn cannot_place(&mut self, now: Now, caller: Caller, wish: Wish, (life, generation): (u64, u64)) {
         let stamp = self.replica.stamp(now).to_bits();
         let record = Record {
             spec: wish.spec.clone(),
             life,
             wanted: super::Wanted::Run,
-            generation: 1,
-            config_epoch: 0,
+            generation,
+            config_epoch: self.epoch,
             stamp,
             owner: self.me.clone(),
             request: wish.request,
@@ -215,7 +219,7 @@ impl Children {
         let launch = Launch {
             wish: coordination.wish.clone(),
             life: coordination.life,
-            generation: 1,
+            generation: coordination.generation,
             strikes: 0,
             state: None,
             kind: if coordination.wish.again { LaunchKind::Takeover } else { LaunchKind::Fresh },
@@ -330,6 +334,8 @@ impl Children {
         let Some(user) = self.users.get(&ticket) else { return };
         let answer = if user.ends {
             Answer::Terminated(Err(crate::error::TerminateError::StillStopping))
+        } else if user.parked && !self.leased {
+            Answer::Started(Err(StartError::NoQuorum))
         } else {
             Answer::Started(Err(StartError::Unknown { id: user.id.to_string() }))
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::coordinate::{Caller, Waiter};
+use super::faults::Fault;
 use super::requests::Purpose;
 use super::run::{Origin, Phase, Why};
 use super::{Answer, ChildId, ChildState, Children, End, Now, Record, Wanted};
@@ -44,8 +45,13 @@ impl Children {
     }
 
     pub(super) fn mark_ended(&mut self, now: Now, id: &ChildId, record: &Record, end: End) {
-        let ended = Record { wanted: Wanted::Ended(end), ..record.clone() };
-        self.put(now, id.clone(), ended);
+        if self.faults.has(Fault::EndsByRemoval) {
+            let change = self.replica.remove(now, id);
+            self.absorb(now, change.into_iter().collect());
+        } else {
+            let ended = Record { wanted: Wanted::Ended(end), ..record.clone() };
+            self.put(now, id.clone(), ended);
+        }
         // A start that never got as far as a record is ended here too.
         if let Some(token) = self.run_of.get(id).copied() {
             self.stop_run(now, token, Why::Ended, ExitReason::Shutdown);

@@ -17,6 +17,7 @@ impl Children {
         let Some(run) = self.runs.get_mut(&token) else { return };
         match run.phase {
             Phase::Stopping(Why::Ended | Why::Superseded) => self.gone(now, token, reason),
+            Phase::Stopping(Why::NoQuorum) => self.ended_without_quorum(now, token),
             Phase::Stopping(Why::Moving) => self.hand_over(now, token, state),
             Phase::Stopping(Why::Restart) => self.restart_run(now, token),
             Phase::Starting(_) | Phase::Running => self.ended_by_itself(now, token, reason),
@@ -128,6 +129,7 @@ impl Children {
         if self.run_of.get(&wish.id) == Some(&token) {
             self.run_of.remove(&wish.id);
         }
+        self.tell_idle();
         for caller in enders {
             self.confirm_end(caller, Ok(()));
         }

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use horde_process::{Claim, ClaimRank, Pid};
+use horde_process::{Claim, ClaimRank, ExitReason, Pid};
 
+use super::quorum::brief;
 use super::run::{Origin, Phase, Run, Why};
 use super::{Answer, ChildState, Children, Effect, End, Event, Now, Record, Wanted};
 use crate::error::StartError;
@@ -14,6 +15,9 @@ use crate::record::ChildId;
 impl Children {
     /// Runs a child here, unless it runs already or the record has moved past this launch.
     pub(super) fn launch(&mut self, now: Now, launch: Launch, origins: Vec<Origin>) {
+        if !self.leased {
+            return self.turn_away(origins);
+        }
         let id = launch.wish.id.clone();
         if let Some(token) = self.run_of.get(&id).copied() {
             return self.launch_again(now, token, launch, origins);
@@ -35,7 +39,8 @@ impl Children {
     fn is_stale(&self, launch: &Launch) -> bool {
         self.replica.get(&launch.wish.id).is_some_and(|record| {
             let elsewhere = record.owner != self.me && !self.roster.is_gone(&record.owner);
-            record.life > launch.life
+            self.is_unfounded(launch, record)
+                || record.life > launch.life
                 || record.life == launch.life
                     && (record.is_over() || record.generation >= launch.generation && elsewhere)
         })
@@ -85,7 +90,7 @@ impl Children {
     ) {
         let Launch { wish, life, generation, strikes, state, kind } = launch;
         let stamp = self.replica.stamp(now).to_bits();
-        let rank = ClaimRank { life, config_epoch: 0, generation, stamp, owner: self.me.clone() };
+        let rank = ClaimRank { life, config_epoch: self.epoch, generation, stamp, owner: self.me.clone() };
         let kind = Some(kind);
         let run = Run {
             wish,
@@ -98,7 +103,9 @@ impl Children {
             enders: Vec::new(),
             after: None,
         };
+        let id = run.wish.id.clone();
         self.begin(run, state);
+        self.claim(now, &id);
     }
 
     /// Starts the process of a run under a fresh token.
@@ -120,15 +127,11 @@ impl Children {
     /// The process of a run has been given its pid; its `init` still runs.
     pub fn spawned(&mut self, token: u64, pid: Pid) {
         let Some(run) = self.runs.get_mut(&token) else { return };
-        let shutdown = run.wish.spec.shutdown;
         if run.pid.is_none() {
-            run.pid = Some(pid.clone());
+            run.pid = Some(pid);
             if matches!(run.phase, Phase::Stopping(_)) {
-                self.effects.push_back(Effect::Stop {
-                    pid,
-                    reason: horde_process::ExitReason::Shutdown,
-                    shutdown,
-                });
+                let stop = stop_of(run);
+                self.effects.extend(stop);
             }
         }
     }
@@ -145,13 +148,9 @@ impl Children {
                 self.start_failed(now, token, kind, error);
             }
             (Phase::Stopping(_), Ok(pid)) => {
-                let shutdown = run.wish.spec.shutdown;
-                run.pid = Some(pid.clone());
-                self.effects.push_back(Effect::Stop {
-                    pid,
-                    reason: horde_process::ExitReason::Shutdown,
-                    shutdown,
-                });
+                run.pid = Some(pid);
+                let stop = stop_of(run);
+                self.effects.extend(stop);
             }
             (Phase::Stopping(_), Err(_)) => {
                 self.exited(now, token, horde_process::ExitReason::Shutdown, None)
@@ -260,6 +259,15 @@ impl Children {
             Phase::Backoff | Phase::HandingOver { .. } => self.gone(now, token, reason),
         }
     }
+}
+
+/// The effect that stops the process of a run that is told to.
+fn stop_of(run: &Run) -> Option<Effect> {
+    let (reason, shutdown) = match run.phase {
+        Phase::Stopping(Why::NoQuorum) => (ExitReason::NoQuorum, brief(run.wish.spec.shutdown)),
+        _ => (ExitReason::Shutdown, run.wish.spec.shutdown),
+    };
+    run.pid.clone().map(|pid| Effect::Stop { pid, reason, shutdown })
 }
 
 /// The record that a run would write.

@@ -6,8 +6,10 @@ use delta_crdt::Change;
 use horde_process::ExitReason;
 use horde_transport::NodeId;
 
+use super::faults::Fault;
 use super::run::{Phase, Why};
-use super::{ChildId, ChildState, Children, Duration, Now, Record};
+use super::{ChildId, ChildState, Children, Duration, Effect, Now, Record};
+use crate::config::Quorum;
 use crate::error::StartError;
 use crate::frame::{Launch, LaunchKind, Wish};
 
@@ -95,6 +97,10 @@ impl Children {
         if rank == run.rank && record.is_wanted() {
             return;
         }
+        if self.faults.has(Fault::LoserWritesAgain) && rank > run.rank {
+            let generation = record.generation + 1;
+            return self.reclaim(now, token, generation);
+        }
         if rank < run.rank {
             return self.write_running(now, token);
         }
@@ -151,6 +157,10 @@ impl Children {
             self.owned.keys().filter(|node| !self.roster.is_known(node)).cloned().collect();
         self.strangers.retain(|node, _| unseen.contains(node));
         for node in unseen {
+            if self.options.quorum != Quorum::None {
+                self.effects.push_back(Effect::Doubt(node));
+                continue;
+            }
             let since = *self.strangers.entry(node.clone()).or_insert(now.monotonic);
             if since == Duration::MAX || since + STRANGER <= now.monotonic {
                 self.strangers.insert(node.clone(), Duration::MAX);

@@ -15,6 +15,8 @@ use crate::spec::Spec;
 pub enum Presence {
     /// It is here, suspected or not.
     Alive,
+    /// Under a quorum: it is down, and its lease may still run. It keeps its place, and nobody replaces it.
+    Doubtful,
     /// It is here and on its way out: nothing new is placed on it.
     Leaving,
     /// It is down or has left; its children run elsewhere.
@@ -30,6 +32,8 @@ pub struct Host {
     pub hosting: bool,
     /// Whether its replica has caught up; before it, it neither coordinates nor runs.
     pub ready: bool,
+    /// Whether this node hears it itself; others may do though this one does not.
+    pub heard: bool,
     /// The process kinds it runs, with the first and last version of their arguments.
     pub kinds: BTreeMap<String, (u32, u32)>,
     /// Its share of the children, relative to the others.
@@ -39,7 +43,12 @@ pub struct Host {
 impl Host {
     /// It takes part: messages to it arrive.
     fn is_here(&self) -> bool {
-        self.hosting && self.presence != Presence::Gone
+        self.hosting && matches!(self.presence, Presence::Alive | Presence::Leaving)
+    }
+
+    /// It has its place among those that coordinate and run children.
+    fn has_place(&self) -> bool {
+        self.hosting && self.ready && matches!(self.presence, Presence::Alive | Presence::Doubtful)
     }
 
     fn runs(&self, spec: &Spec) -> bool {
@@ -65,8 +74,10 @@ pub(super) struct Roster {
     replicas: BTreeMap<ReplicaId, NodeId>,
     /// Over the members that are ready and not leaving.
     placement: Rendezvous<NodeId>,
-    /// Hosts that the membership has forgotten: what they ran runs no more.
+    /// Hosts that the membership has forgotten: without a quorum policy, what they ran runs no more.
     departed: BTreeSet<NodeId>,
+    /// Under a quorum policy: whose lease is over. Nobody else is gone.
+    given_up: Option<BTreeSet<NodeId>>,
 }
 
 /// How many forgotten hosts are remembered; the one lowest in order goes first.
@@ -80,10 +91,12 @@ impl Roster {
             replicas: BTreeMap::new(),
             placement: Rendezvous::new(Members::new()),
             departed: BTreeSet::new(),
+            given_up: None,
         }
     }
 
-    pub(super) fn update(&mut self, hosts: BTreeMap<NodeId, Host>) -> RosterDiff {
+    /// `by_size` is false but in tests of a broken placement.
+    pub(super) fn update(&mut self, hosts: BTreeMap<NodeId, Host>, by_size: bool) -> RosterDiff {
         let here = |hosts: &BTreeMap<NodeId, Host>| -> BTreeSet<NodeId> {
             let present = hosts.iter().filter(|(id, host)| **id != self.me && host.is_here());
             present.map(|(id, _)| id.clone()).collect()
@@ -108,13 +121,14 @@ impl Roster {
             self.departed.pop_first();
         }
         self.hosts = hosts;
-        let eligible = self
-            .hosts
-            .iter()
-            .filter(|(_, host)| host.hosting && host.ready && host.presence == Presence::Alive);
-        let members: Members<NodeId> = eligible
-            .map(|(id, host)| Member::hashed(id.clone(), KeyHash::of(id.name().as_str())).weight(host.weight))
-            .collect();
+        let eligible = self.hosts.iter().filter(|(_, host)| host.has_place());
+        let salt = if by_size { eligible.clone().count() as u64 } else { 0 };
+        let hash = |id: &NodeId| match salt {
+            0 => KeyHash::of(id.name().as_str()),
+            salt => KeyHash::of(format!("{salt} {}", id.name())),
+        };
+        let members: Members<NodeId> =
+            eligible.map(|(id, host)| Member::hashed(id.clone(), hash(id)).weight(host.weight)).collect();
         self.placement = Rendezvous::new(members);
         diff
     }
@@ -135,6 +149,9 @@ impl Roster {
     /// Whether what `node` ran runs no more as far as the members agree: it is down, has left, or lives again as a later
     /// incarnation. A node that was never seen is not gone.
     pub(super) fn is_gone(&self, node: &NodeId) -> bool {
+        if let Some(given_up) = &self.given_up {
+            return given_up.contains(node);
+        }
         match self.hosts.get(node) {
             Some(host) => host.presence == Presence::Gone,
             None => self.departed.contains(node) || self.is_replaced(node),
@@ -144,6 +161,24 @@ impl Roster {
     /// Whether the membership has forgotten a host that it knew.
     pub(super) fn has_departed(&self, node: &NodeId) -> bool {
         self.departed.contains(node)
+    }
+
+    /// Under a quorum policy: whose lease is over. Returns whether that changed.
+    pub(super) fn give_up(&mut self, given_up: BTreeSet<NodeId>) -> bool {
+        let changed = self.given_up.as_ref() != Some(&given_up);
+        self.given_up = Some(given_up);
+        changed
+    }
+
+    /// The other hosts that are here, and whether this node hears them itself.
+    pub(super) fn others_here(&self) -> impl Iterator<Item = (&NodeId, bool)> {
+        let here = self.hosts.iter().filter(|(id, host)| **id != self.me && host.is_here());
+        here.map(|(id, host)| (id, host.heard))
+    }
+
+    /// Whether a host is down whose lease may still run.
+    pub(super) fn has_doubtful(&self) -> bool {
+        self.hosts.values().any(|host| host.hosting && host.presence == Presence::Doubtful)
     }
 
     pub(super) fn is_known(&self, node: &NodeId) -> bool {

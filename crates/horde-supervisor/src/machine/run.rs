@@ -55,6 +55,8 @@ pub(super) enum Why {
     Moving,
     /// A user restarts it.
     Restart,
+    /// This node's lease is over.
+    NoQuorum,
 }
 
 /// Who asked for a run.

@@ -6,10 +6,12 @@ use horde_process::ExitReason;
 use horde_transport::NodeId;
 
 use super::coordinate::Caller;
+use super::faults::Fault;
 use super::requests::Purpose;
 use super::roster::Host;
 use super::run::Origin;
 use super::{ChildId, ChildState, Children, Effect, End, Event, Now, Record, ReplicaId};
+use crate::config::Quorum;
 use crate::frame::{Launch, LaunchKind, Request, Wish};
 
 impl Children {
@@ -22,7 +24,7 @@ impl Children {
     /// The members that host this supervisor, this one included, as the membership sees them now. A member that is down
     /// stays in the list, as gone, until the membership forgets it.
     pub fn set_members(&mut self, now: Now, hosts: BTreeMap<NodeId, Host>) {
-        let diff = self.roster.update(hosts);
+        let diff = self.roster.update(hosts, self.faults.has(Fault::PlacesBySize));
         // What was synced with a host before it was ready may be less than what it has now: synced once more.
         let again = diff.readied.iter().filter(|_| !self.ready);
         for node in diff.connected.iter().chain(again) {
@@ -34,9 +36,7 @@ impl Children {
         let replicas: Vec<ReplicaId> = self.roster.replicas().collect();
         self.replica.set_members(replicas);
         self.drain_replica(now);
-        if !self.ready && self.roster.is_first_of_unready() {
-            self.become_ready(now);
-        }
+        self.ready_if_first(now);
         if diff.placement_changed && self.ready {
             self.heal(now);
             self.offer_again(now);
@@ -46,15 +46,22 @@ impl Children {
 
     /// The replica covers all that `peer` said it has.
     pub(super) fn synced(&mut self, now: Now, peer: ReplicaId) {
-        if !self.ready && self.roster.node(peer).is_some_and(|node| self.roster.is_ready(node)) {
+        let Some(node) = self.roster.node(peer).cloned() else { return };
+        if self.options.quorum != Quorum::None {
+            self.caught_up.insert(node);
+            self.ready_if_caught_up(now);
+        } else if !self.ready && self.roster.is_ready(&node) {
             self.become_ready(now);
         }
     }
 
-    fn become_ready(&mut self, now: Now) {
+    pub(super) fn become_ready(&mut self, now: Now) {
         self.ready = true;
         self.effects.push_back(Effect::Ready);
         for (ticket, wish) in std::mem::take(&mut self.parked) {
+            if let Some(user) = self.users.get_mut(&ticket) {
+                user.parked = false;
+            }
             self.route(now, Caller::User(ticket), wish, 0);
         }
     }
@@ -158,6 +165,11 @@ impl Children {
             state: None,
             kind: LaunchKind::Takeover,
         };
+        if self.faults.has(Fault::DeletesBeforeStart)
+            && let Some(change) = self.replica.remove(now, id)
+        {
+            self.absorb(now, vec![change]);
+        }
         if host == self.me {
             self.launch(now, launch, vec![Origin::Takeover { from: record.owner.clone() }]);
         } else {

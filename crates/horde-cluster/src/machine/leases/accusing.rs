@@ -1,0 +1,247 @@
+//! Members that may be gone: promises asked for, given, and given back.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use horde_ring::Accusation;
+use horde_transport::NodeId;
+
+use super::wire::LeaseFrame;
+use super::{Leases, MAX_GIVEN_UP};
+use crate::MemberStatus;
+
+/// One node's case against one life in one term.
+#[derive(Debug)]
+pub(super) struct Case {
+    term: u64,
+    round: u64,
+    /// Voters that may have promised, in this round or an earlier one.
+    asked: BTreeSet<NodeId>,
+    promised: BTreeSet<NodeId>,
+    accusation: Accusation<NodeId>,
+    /// The accused lives, and nothing was replaced: the promises are given back.
+    withdrawn: bool,
+    /// From when on what it ran may run elsewhere. Once set, the case is never withdrawn.
+    pub(super) replace_at: Option<Duration>,
+}
+
+impl Case {
+    /// Whether the lease of the accused is certainly over.
+    pub(super) fn is_over(&self, now: Duration) -> bool {
+        self.replace_at.is_some_and(|at| now >= at)
+    }
+}
+
+impl Leases {
+    /// Opens and closes cases as members go down and come back.
+    pub(super) fn judge_members(&mut self) {
+        let members: Vec<(NodeId, MemberStatus)> =
+            self.members.iter().map(|(id, status)| (id.clone(), *status)).collect();
+        for (id, status) in members {
+            match status {
+                _ if id == self.me => {}
+                MemberStatus::Left => {
+                    self.cases.remove(&id);
+                    self.left.insert(id);
+                }
+                MemberStatus::Down => self.accuse(&id),
+                _ => self.withdraw(&id),
+            }
+        }
+        while self.left.len() > MAX_GIVEN_UP {
+            self.left.pop_first();
+        }
+        while self.cases.len() > MAX_GIVEN_UP {
+            let over = self.cases.iter().find(|(_, case)| case.is_over(self.now)).map(|(id, _)| id.clone());
+            let Some(id) = over else { break };
+            self.cases.remove(&id);
+        }
+        let (cases, me) = (&self.cases, &self.me);
+        let gone = |id: &NodeId| !self.members.contains_key(id) && id != me;
+        self.terms_of.retain(|id, _| !gone(id) || cases.contains_key(id));
+        self.withdrawn.retain(|(accused, by), _| !gone(accused) && !gone(by));
+        self.drop_dead_accusers();
+    }
+
+    /// Who is given up, or has left, acts on no promise any more.
+    fn drop_dead_accusers(&mut self) {
+        let (cases, left, now) = (&self.cases, &self.left, self.now);
+        let over = |id: &NodeId| left.contains(id) || cases.get(id).is_some_and(|case| case.is_over(now));
+        for by in self.given.values_mut() {
+            by.retain(|accuser, _| !over(accuser));
+        }
+        self.release_unasked();
+    }
+
+    fn release_unasked(&mut self) {
+        let unasked: Vec<NodeId> =
+            self.given.iter().filter(|(_, by)| by.is_empty()).map(|(accused, _)| accused.clone()).collect();
+        for accused in unasked {
+            self.given.remove(&accused);
+            self.promises.release(&accused);
+        }
+    }
+
+    pub(super) fn accuse(&mut self, accused: &NodeId) {
+        if *accused == self.me || self.left.contains(accused) {
+            return;
+        }
+        let term = self.terms_of.get(accused).copied().unwrap_or(0);
+        match self.cases.get_mut(accused) {
+            Some(case) if !case.withdrawn => return,
+            Some(case) => {
+                case.withdrawn = false;
+                case.term = case.term.max(term);
+            }
+            None => {
+                let case = Case {
+                    term,
+                    round: 0,
+                    asked: BTreeSet::new(),
+                    promised: BTreeSet::new(),
+                    accusation: Accusation::new(accused.clone()),
+                    withdrawn: false,
+                    replace_at: None,
+                };
+                self.cases.insert(accused.clone(), case);
+            }
+        }
+        self.begin_round(accused);
+    }
+
+    /// Puts the question anew: what was promised before does not count.
+    fn begin_round(&mut self, accused: &NodeId) {
+        self.round += 1;
+        let round = self.round;
+        if let Some(case) = self.cases.get_mut(accused) {
+            case.round = round;
+            case.promised.clear();
+            case.accusation = Accusation::new(accused.clone());
+        }
+        self.press(accused);
+    }
+
+    /// Asks for what is missing, in all cases.
+    pub(super) fn press_cases(&mut self) {
+        let open: Vec<NodeId> = self.cases.keys().cloned().collect();
+        for accused in open {
+            self.press(&accused);
+        }
+    }
+
+    fn press(&mut self, accused: &NodeId) {
+        let voters = self.voters();
+        let Some(case) = self.cases.get_mut(accused) else { return };
+        let (term, round) = (case.term, case.round);
+        if case.withdrawn {
+            let frame = LeaseFrame::Withdraw { accused: accused.clone(), round };
+            let asked: Vec<NodeId> = case.asked.iter().cloned().collect();
+            for to in asked {
+                self.deliver(&to, &frame);
+            }
+        } else if case.replace_at.is_none() {
+            let silent: Vec<NodeId> = voters
+                .into_iter()
+                .filter(|voter| voter != accused && !case.promised.contains(voter))
+                .collect();
+            case.asked.extend(silent.iter().cloned());
+            let frame = LeaseFrame::Accuse { accused: accused.clone(), term, round };
+            for to in silent {
+                self.deliver(&to, &frame);
+            }
+        }
+    }
+
+    /// Sends a frame, to oneself without detour.
+    fn deliver(&mut self, to: &NodeId, frame: &LeaseFrame) {
+        if *to == self.me {
+            let me = self.me.clone();
+            self.on_frame(&me, frame.clone());
+        } else {
+            self.send(to, frame);
+        }
+    }
+
+    /// Somebody asks for a promise. It is given only about a life that this voter does not find alive itself.
+    pub(super) fn on_accuse(&mut self, from: &NodeId, accused: &NodeId, term: u64, round: u64) {
+        let late = self.withdrawn.get(&(accused.clone(), from.clone())).is_some_and(|last| round <= *last);
+        if late || !self.votes(&self.me) || self.is_alive(accused) {
+            return;
+        }
+        let term = self.terms_of.get(accused).copied().unwrap_or(0).max(term);
+        self.promises.promise(accused.clone(), term);
+        self.given.entry(accused.clone()).or_default().insert(from.clone(), round);
+        let epoch = self.agreed.as_ref().map_or(0, horde_ring::Agreed::epoch);
+        self.deliver(from, &LeaseFrame::Promise { accused: accused.clone(), term, round, epoch });
+    }
+
+    pub(super) fn on_promise(&mut self, from: &NodeId, accused: &NodeId, term: u64, round: u64, epoch: u64) {
+        if !self.votes(from) {
+            return;
+        }
+        let Some(agreed) = &self.agreed else { return };
+        let Some(case) = self.cases.get_mut(accused) else { return };
+        if case.round != round || case.withdrawn || case.replace_at.is_some() {
+            return;
+        }
+        if term > case.term {
+            // The accused is in a later term than this node knew: every promise must cover that one.
+            case.term = term;
+            return self.begin_round(accused);
+        }
+        case.promised.insert(from.clone());
+        case.accusation.promised(from.clone(), self.now, epoch);
+        case.replace_at = case.accusation.replace_at(&self.quorum, agreed, self.agreed_at, &self.terms);
+    }
+
+    /// A member that was accused is alive. If nothing was concluded, the promises are given back.
+    fn withdraw(&mut self, id: &NodeId) {
+        let Some(case) = self.cases.get_mut(id).filter(|case| case.replace_at.is_none()) else { return };
+        if case.asked.is_empty() {
+            self.cases.remove(id);
+        } else if !case.withdrawn {
+            case.withdrawn = true;
+            self.press(id);
+        }
+    }
+
+    pub(super) fn on_withdraw(&mut self, from: &NodeId, accused: &NodeId, round: u64) {
+        let last = self.withdrawn.entry((accused.clone(), from.clone())).or_insert(round);
+        *last = round.max(*last);
+        if let Some(by) = self.given.get_mut(accused)
+            && by.get(from).is_some_and(|given| *given <= round)
+        {
+            by.remove(from);
+            self.release_unasked();
+        }
+        self.deliver(from, &LeaseFrame::Withdrawn { accused: accused.clone(), round });
+    }
+
+    pub(super) fn on_withdrawn(&mut self, from: &NodeId, accused: &NodeId, round: u64) {
+        let Some(case) = self.cases.get_mut(accused) else { return };
+        if case.withdrawn && case.round == round {
+            case.asked.remove(from);
+            if case.asked.is_empty() {
+                self.cases.remove(accused);
+            }
+        }
+    }
+
+    /// A member is in a later term than it was accused in: it had stopped everything before.
+    pub(super) fn left_behind(&mut self, id: &NodeId, term: u64) {
+        match self.cases.get_mut(id).filter(|case| case.term < term) {
+            Some(case) if case.replace_at.is_some() => drop(self.cases.remove(id)),
+            Some(case) if !case.withdrawn => {
+                case.term = term;
+                self.begin_round(id);
+            }
+            _ => {}
+        }
+        if self.promises.may_acknowledge(id, term) {
+            self.given.remove(id);
+        }
+        if self.members.get(id) == Some(&MemberStatus::Down) {
+            self.accuse(id);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The first configuration: all expected nodes accept the same list of lives.
+
+use std::collections::BTreeSet;
+
+use horde_ring::{Agreed, Voter};
+use horde_transport::NodeId;
+
+use super::Leases;
+use super::wire::LeaseFrame;
+
+impl Leases {
+    /// Accepts the list of the expected nodes as soon as they are all here, in the lives that are here.
+    pub(super) fn propose(&mut self) {
+        self.drop_replaced();
+        if self.agreed.is_some() || !self.expected.contains(self.me.name()) {
+            return;
+        }
+        let here = |id: &&NodeId| self.expected.contains(id.name()) && (**id == self.me || self.is_alive(id));
+        let mut voters: BTreeSet<NodeId> = self.members.keys().filter(here).cloned().collect();
+        voters.insert(self.me.clone());
+        if voters.len() != self.expected.len() || voters == self.accepted {
+            return;
+        }
+        self.accepted = voters;
+        self.accepts.insert(self.me.clone(), self.accepted.clone());
+        self.propose_again();
+        self.conclude();
+    }
+
+    /// Repeats what this node accepted until it holds.
+    pub(super) fn propose_again(&mut self) {
+        if self.agreed.is_none() && !self.accepted.is_empty() {
+            let frame = LeaseFrame::Accept { voters: self.accepted.clone() };
+            for to in self.accepted.clone() {
+                if to != self.me {
+                    self.send(&to, &frame);
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_accept(&mut self, from: &NodeId, voters: BTreeSet<NodeId>) {
+        if self.agreed.is_some() {
+            return self.tell_agreed(from);
+        }
+        if !self.expected.contains(from.name()) {
+            return;
+        }
+        self.accepts.retain(|id, _| id.name() != from.name());
+        self.accepts.insert(from.clone(), voters);
+        self.conclude();
+    }
+
+    /// The configuration holds once every node of the list has accepted it.
+    fn conclude(&mut self) {
+        let all = |id: &NodeId| self.accepts.get(id) == Some(&self.accepted);
+        if self.agreed.is_none() && !self.accepted.is_empty() && self.accepted.iter().all(all) {
+            self.agree(1, self.accepted.clone());
+            for to in self.others() {
+                self.tell_agreed(&to);
+            }
+        }
+    }
+
+    fn agree(&mut self, epoch: u64, voters: BTreeSet<NodeId>) {
+        debug_assert_eq!(epoch, 1, "later epochs are not made yet");
+        let voter = |id: NodeId| {
+            let voter = Voter::new().incarnation(id.incarnation());
+            (id, voter)
+        };
+        self.agreed = Some(Agreed::initial(voters.into_iter().map(voter)));
+        self.agreed_at = self.now;
+        self.accepts.clear();
+        self.beat();
+    }
+
+    pub(super) fn tell_agreed(&mut self, to: &NodeId) {
+        if let Some(agreed) = &self.agreed {
+            let (epoch, voters) = (agreed.epoch(), self.voters());
+            self.send(to, &LeaseFrame::Agreed { epoch, voters });
+        }
+    }
+
+    /// A member says that a configuration holds: all of its voters had accepted it.
+    pub(super) fn on_agreed(&mut self, from: &NodeId, epoch: u64, voters: BTreeSet<NodeId>) {
+        if epoch != 1 || self.all_replaced(&voters) {
+            return;
+        }
+        if self.agreed.is_some() {
+            if self.voters() != voters {
+                self.warn(format!(
+                    "{from} goes by another quorum than this node: the configurations stay apart"
+                ));
+            }
+            return;
+        }
+        let names: BTreeSet<_> = voters.iter().map(|id| id.name().clone()).collect();
+        if !self.expected.is_empty() && names != self.expected {
+            return self.warn(format!("{from} expects other nodes than this one: its quorum is not joined"));
+        }
+        self.agree(epoch, voters);
+    }
+
+    /// A configuration all of whose lives were replaced by later ones is nobody's any more: the next one is made anew.
+    fn drop_replaced(&mut self) {
+        if self.agreed.is_some() && self.all_replaced(&self.voters()) {
+            self.agreed = None;
+            self.accepted.clear();
+            self.accepts.clear();
+            self.beats = horde_ring::Heartbeats::new();
+        }
+    }
+
+    fn all_replaced(&self, voters: &BTreeSet<NodeId>) -> bool {
+        voters.iter().all(|voter| {
+            let later = |id: &NodeId| id.name() == voter.name() && id.incarnation() > voter.incarnation();
+            later(&self.me) || self.members.keys().any(later)
+        })
+    }
+}

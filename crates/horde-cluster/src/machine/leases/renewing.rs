@@ -1,0 +1,78 @@
+//! This node's own lease.
+
+use std::time::Duration;
+
+use horde_ring::Heartbeats;
+use horde_transport::NodeId;
+
+use super::Leases;
+use super::wire::LeaseFrame;
+use crate::MemberStatus;
+
+impl Leases {
+    /// Asks everybody to acknowledge this node's term once more.
+    pub(super) fn renew(&mut self) {
+        if !self.wanted {
+            return;
+        }
+        let epoch = self.agreed.as_ref().map_or(0, horde_ring::Agreed::epoch);
+        let number = self.beats.send(self.now);
+        let frame = LeaseFrame::Renew { number, term: self.term, epoch };
+        for to in self.others() {
+            self.send(&to, &frame);
+        }
+    }
+
+    /// A member renews its lease: acknowledged, unless this node has promised not to.
+    pub(super) fn on_renew(&mut self, from: &NodeId, number: u64, term: u64, epoch: u64) {
+        let known = self.terms_of.entry(from.clone()).or_insert(term);
+        *known = term.max(*known);
+        self.left_behind(from, term);
+        let own = self.agreed.as_ref().map_or(0, horde_ring::Agreed::epoch);
+        if epoch < own {
+            self.tell_agreed(from);
+        }
+        if self.promises.may_acknowledge(from, term) {
+            self.send(from, &LeaseFrame::Granted { number, term, epoch: own });
+        } else {
+            self.send(from, &LeaseFrame::Refused { term });
+        }
+    }
+
+    pub(super) fn on_granted(&mut self, from: &NodeId, number: u64, term: u64, epoch: u64) {
+        if term != self.term {
+            return;
+        }
+        self.heard.insert(from.clone());
+        if self.votes(from) {
+            self.beats.acknowledge(from.clone(), number, epoch);
+        }
+    }
+
+    /// When the lease ends by what was acknowledged; none if that was never enough.
+    pub(super) fn lease_end(&self) -> Option<Duration> {
+        let agreed = self.agreed.as_ref().filter(|_| self.wanted)?;
+        self.beats.lease_end(&self.quorum, agreed, &self.me, self.now, &self.terms)
+    }
+
+    /// Takes the lease up, or lays it down.
+    pub(super) fn judge_lease(&mut self) {
+        let granted = self.lease_end().is_some_and(|end| self.now < end);
+        let here = |status: MemberStatus| status.is_alive() && status != MemberStatus::Unreachable;
+        let mut here = self.members.iter().filter(|(id, status)| **id != self.me && here(**status));
+        let known = here.all(|(id, _)| self.heard.contains(id));
+        if self.held && !granted {
+            // Whatever rests on the lease stops now, and says when it has.
+            (self.held, self.idle) = (false, false);
+        } else if !self.held && granted && known && self.idle {
+            self.held = true;
+        }
+        // No promise of the term that is over binds the next one, in which nothing runs yet.
+        if !self.held && self.idle && self.refused >= self.term {
+            self.term = self.refused + 1;
+            self.beats = Heartbeats::new();
+            self.heard.clear();
+            self.renew();
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What nodes say to each other about leases: postcard behind a version byte.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use horde_transport::NodeId;
+use serde::{Deserialize, Serialize};
+
+use crate::machine::VERSION;
+
+/// The most voters of a configuration; a frame that names more is refused.
+pub const MAX_VOTERS: usize = 64;
+/// The largest frame taken, in bytes.
+const MAX_FRAME: usize = 32 << 10;
+
+/// A frame of the topic `quorum`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LeaseFrame {
+    /// The sender accepts this list of the expected nodes as the first configuration.
+    Accept {
+        /// The expected nodes, in these lives.
+        voters: BTreeSet<NodeId>,
+    },
+    /// This configuration holds: all its voters have accepted it.
+    Agreed {
+        /// Its epoch.
+        epoch: u64,
+        /// Its voters.
+        voters: BTreeSet<NodeId>,
+    },
+    /// The sender renews its lease.
+    Renew {
+        /// Counts the sender's heartbeats in this term.
+        number: u64,
+        /// The sender's term.
+        term: u64,
+        /// The epoch that the sender knows of; 0 for none.
+        epoch: u64,
+    },
+    /// Acknowledges [`LeaseFrame::Renew`].
+    Granted {
+        /// As renewed.
+        number: u64,
+        /// As renewed.
+        term: u64,
+        /// The epoch that the acknowledging node has accepted; 0 for none.
+        epoch: u64,
+    },
+    /// Not acknowledged: the node has promised so.
+    Refused {
+        /// The term that is refused.
+        term: u64,
+    },
+    /// Asks for the promise not to acknowledge this life any more, in this term or an earlier one.
+    Accuse {
+        /// Which life.
+        accused: NodeId,
+        /// The highest term of it that the accuser knows of.
+        term: u64,
+        /// Which question of the accuser's this is.
+        round: u64,
+    },
+    /// The promise.
+    Promise {
+        /// Which life.
+        accused: NodeId,
+        /// Up to which of its terms.
+        term: u64,
+        /// As asked.
+        round: u64,
+        /// The epoch that the promising node has accepted.
+        epoch: u64,
+    },
+    /// The accused lives and nothing was replaced: the promise may be taken back.
+    Withdraw {
+        /// Which life.
+        accused: NodeId,
+        /// Questions up to this one are void.
+        round: u64,
+    },
+    /// Acknowledges [`LeaseFrame::Withdraw`].
+    Withdrawn {
+        /// Which life.
+        accused: NodeId,
+        /// As withdrawn.
+        round: u64,
+    },
+}
+
+/// Why bytes are no frame. They were ignored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaseFrameError {
+    /// Empty, or over the limit of 32 KiB.
+    #[error("a quorum frame has 1 to {MAX_FRAME} bytes, not {0}")]
+    Size(usize),
+    /// Of a version this build does not read.
+    #[error("a quorum frame of version {0} cannot be read by this build (it reads {VERSION})")]
+    Version(u8),
+    /// Not a frame, or more than one.
+    #[error("not a quorum frame of version {VERSION}")]
+    Malformed,
+    /// More voters than a configuration may have.
+    #[error("a configuration of {0} voters is over the limit of {MAX_VOTERS}")]
+    TooManyVoters(usize),
+}
+
+impl LeaseFrame {
+    /// The frame as bytes.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let frame = postcard::to_extend(self, vec![VERSION]);
+        Bytes::from(frame.expect("growing a vector and serialising plain data cannot fail"))
+    }
+
+    /// Reads a frame. Never panics; allocates no more than the bytes warrant.
+    ///
+    /// # Errors
+    /// [`LeaseFrameError`]: nothing was read.
+    pub fn decode(bytes: &[u8]) -> Result<Self, LeaseFrameError> {
+        let (version, body) = match bytes.split_first() {
+            Some(parts) if bytes.len() <= MAX_FRAME => parts,
+            _ => return Err(LeaseFrameError::Size(bytes.len())),
+        };
+        if *version != VERSION {
+            return Err(LeaseFrameError::Version(*version));
+        }
+        match postcard::take_from_bytes(body) {
+            Ok((Self::Accept { voters } | Self::Agreed { voters, .. }, [])) if voters.len() > MAX_VOTERS => {
+                Err(LeaseFrameError::TooManyVoters(voters.len()))
+            }
+            Ok((frame, [])) => Ok(frame),
+            _ => Err(LeaseFrameError::Malformed),
+        }
+    }
+}
