@@ -18,9 +18,15 @@ use crate::{CallError, ExitReason, Lists, Message, Name, Pid, Process, Reply};
 ///
 /// It travels in messages, arguments and state. Deserialised inside a process, or as part of a message or an answer, it belongs to
 /// that node; elsewhere it is unbound, and [`Ref::new`] binds its name.
-pub struct Ref<P: Process>(Arc<Inner<P>>);
+pub struct Ref<P: Process>(To<P>);
 
-struct Inner<P: Process> {
+enum To<P: Process> {
+    /// A process of this node, by pid: nothing to look up, nothing of its own.
+    Here(Arc<dyn Inbox<P>>),
+    Named(Arc<Named<P>>),
+}
+
+struct Named<P: Process> {
     name: Name,
     node: Option<Node>,
     /// The process of a pid of this node, once found.
@@ -44,28 +50,36 @@ impl<P: Process> Ref<P> {
     }
 
     fn of(name: Name, node: Option<Node>) -> Self {
-        Self(Arc::new(Inner { name, node, inbox: OnceLock::new() }))
+        Self(To::Named(Arc::new(Named { name, node, inbox: OnceLock::new() })))
     }
 
     pub(crate) fn here(inbox: Arc<dyn Inbox<P>>) -> Self {
-        let core = inbox.core();
-        let (name, node) = (Name::Pid(core.pid.clone()), Some(core.node.clone()));
-        Self(Arc::new(Inner { name, node, inbox: OnceLock::from(inbox) }))
+        Self(To::Here(inbox))
+    }
+
+    /// The process of this node behind a pid, once found.
+    fn inbox(&self) -> Option<&Arc<dyn Inbox<P>>> {
+        match &self.0 {
+            To::Here(inbox) => Some(inbox),
+            To::Named(named) => named.inbox.get(),
+        }
     }
 
     /// The pid or name that this address holds.
     #[must_use]
     pub fn name(&self) -> &Name {
-        &self.0.name
+        match &self.0 {
+            To::Here(inbox) => inbox.core().name(),
+            To::Named(named) => &named.name,
+        }
     }
 
     /// The process behind this address now: no hop, no wait. `None` for a name that nobody holds, and for an unbound one.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
-        match (&self.0.name, &self.0.node) {
-            (Name::Pid(pid), _) => Some(pid.clone()),
-            (name, Some(node)) => node.resolve(name),
-            (_, None) => None,
+        match self.name() {
+            Name::Pid(pid) => Some(pid.clone()),
+            name => self.node().ok()?.resolve(name),
         }
     }
 
@@ -97,7 +111,7 @@ impl<P: Process> Ref<P> {
     where
         P::Messages: Lists<P, M, At>,
     {
-        if let Some(inbox) = self.0.inbox.get() {
+        if let Some(inbox) = self.inbox() {
             return self.cast_here(&**inbox, message);
         }
         match self.route() {
@@ -162,7 +176,10 @@ impl<P: Process> Ref<P> {
     }
 
     pub(crate) fn node(&self) -> Result<&Node, CallError> {
-        self.0.node.as_ref().ok_or(CallError::Unbound)
+        match &self.0 {
+            To::Here(inbox) => Ok(&inbox.core().node),
+            To::Named(named) => named.node.as_ref().ok_or(CallError::Unbound),
+        }
     }
 
     pub(crate) fn refused(&self, refused: Refused) -> CallError {
@@ -178,12 +195,16 @@ impl<P: Process> Ref<P> {
 
     /// Where a message goes now.
     pub(crate) fn route(&self) -> Result<Route<P>, CallError> {
-        if let Some(inbox) = self.0.inbox.get() {
+        let named = match &self.0 {
+            To::Here(inbox) => return Ok(Route::Here(Arc::clone(inbox))),
+            To::Named(named) => named,
+        };
+        if let Some(inbox) = named.inbox.get() {
             return Ok(Route::Here(Arc::clone(inbox)));
         }
         let node = self.node()?;
         let found;
-        let pid = match &self.0.name {
+        let pid = match &named.name {
             Name::Pid(pid) => pid,
             name => {
                 found = node.resolve(name).ok_or_else(|| self.nobody())?;
@@ -196,8 +217,8 @@ impl<P: Process> Ref<P> {
         let process = node.find(pid).ok_or_else(|| self.nobody())?;
         match process.clone().typed::<P>() {
             Some(inbox) => {
-                if let Name::Pid(_) = &self.0.name {
-                    self.0.inbox.get_or_init(|| Arc::clone(&inbox));
+                if let Name::Pid(_) = &named.name {
+                    named.inbox.get_or_init(|| Arc::clone(&inbox));
                 }
                 Ok(Route::Here(inbox))
             }
@@ -245,7 +266,10 @@ impl<M> fmt::Debug for NotSent<M> {
 
 impl<P: Process> Clone for Ref<P> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self(match &self.0 {
+            To::Here(inbox) => To::Here(Arc::clone(inbox)),
+            To::Named(named) => To::Named(Arc::clone(named)),
+        })
     }
 }
 

@@ -221,7 +221,7 @@ fn send<P: Process, M: Message>(
 ) -> Result<Stage<P, M>, CallError> {
     match target.route()? {
         Route::Here(inbox) => here(target, push, inbox, message, at, task),
-        Route::Other(other) => there(target, other.core().pid.clone(), &message, at, Some(other)),
+        Route::Other(other) => there(target, other.core().pid().clone(), &message, at, Some(other)),
         Route::There(pid) => there(target, pid, &message, at, None),
     }
 }

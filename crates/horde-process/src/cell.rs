@@ -16,10 +16,14 @@ use crate::method::Once;
 use crate::process::Down;
 use crate::reply::answer_exited;
 use crate::start::{Shutdown, Watcher};
-use crate::{Claim, ExitReason, Lists, Message, Messages, Node, Pid, Process, Reply};
+use crate::{Claim, ExitReason, Lists, Message, Messages, Name, Node, Pid, Process, Reply};
 
 /// Locks, also after a panic: nothing here is left half done by one.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    #[cfg(test)]
+    if let Some(guard) = crate::schedule::lock(mutex) {
+        return guard;
+    }
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -33,7 +37,8 @@ pub(crate) struct Options {
 
 /// What is known of a process whatever its type.
 pub(crate) struct Core {
-    pub(crate) pid: Pid,
+    /// Its pid, as the name that a `Ref` shows.
+    name: Name,
     pub(crate) node: Node,
     pub(crate) claim: Option<Arc<Claim>>,
     pub(crate) shutdown: Shutdown,
@@ -52,7 +57,7 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(pid: Pid, node: Node, options: Options) -> Self {
         Self {
-            pid,
+            name: Name::Pid(pid),
             node,
             claim: options.claim.map(Arc::new),
             shutdown: options.shutdown,
@@ -61,6 +66,17 @@ impl Core {
             ended: OnceLock::new(),
             urgent: AtomicBool::new(false),
             killed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    pub(crate) fn pid(&self) -> &Pid {
+        match &self.name {
+            Name::Pid(pid) => pid,
+            other => unreachable!("{other} is no pid"),
         }
     }
 
@@ -343,6 +359,6 @@ impl Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.core().pid, f)
+        fmt::Display::fmt(self.core().pid(), f)
     }
 }

@@ -89,6 +89,6 @@ impl Node {
 
     async fn run_as(&self, name: Option<(Name, Vec<u8>)>, make: Maker) -> Result<Pid, SpawnError> {
         let (cell, _) = KindOf::<Task>::new(make).begin(self, (), name).await?;
-        Ok(cell.core().pid.clone())
+        Ok(cell.core().pid().clone())
     }
 }

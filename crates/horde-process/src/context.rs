@@ -43,7 +43,7 @@ impl<P: Process> Context<P> {
     /// The process's own pid.
     #[must_use]
     pub fn pid(&self) -> &Pid {
-        &self.inbox.core().pid
+        self.inbox.core().pid()
     }
 
     /// The process's own address, by pid.

@@ -101,7 +101,7 @@ impl<P: Process> AnyKind for KindOf<P> {
         };
         let options = Options { claim, shutdown, watch: Some(watch) };
         let cell = self.launch(node, begin, name, options, None)?;
-        Ok(Inbox::core(&*cell).pid.clone())
+        Ok(Inbox::core(&*cell).pid().clone())
     }
 
     fn as_any(&self) -> &dyn Any {

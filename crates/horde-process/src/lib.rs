@@ -53,6 +53,8 @@ mod mailbox;
 mod messages;
 #[cfg(feature = "tokio")]
 mod method;
+#[cfg(all(test, feature = "tokio"))]
+mod model;
 #[cfg(feature = "tokio")]
 mod names;
 #[cfg(feature = "tokio")]
@@ -67,6 +69,8 @@ mod remote;
 mod reply;
 #[cfg(feature = "tokio")]
 mod run;
+#[cfg(all(test, feature = "tokio"))]
+mod schedule;
 #[cfg(feature = "tokio")]
 mod send;
 #[cfg(feature = "tokio")]

@@ -49,6 +49,8 @@ pub(crate) struct Wire {
 pub(crate) struct Mail<T> {
     queue: VecDeque<T>,
     free: usize,
+    /// Who waits for room is let in once this much is free: not one by one, each with a wake of its own.
+    enough: usize,
     open: bool,
     waiting: Option<Box<Waiting>>,
 }
@@ -70,7 +72,8 @@ pub(crate) enum Refused {
 
 impl<T> Mail<T> {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { queue: VecDeque::new(), free: capacity.max(1), open: true, waiting: None }
+        let free = capacity.max(1);
+        Self { queue: VecDeque::new(), free, enough: free.div_ceil(2), open: true, waiting: None }
     }
 
     /// Whether a counted item may be put in now. Those who wait come first.
@@ -78,6 +81,7 @@ impl<T> Mail<T> {
         match (self.open, self.free) {
             (false, _) => Err(Refused::Closed),
             (true, 0) => Err(Refused::Full),
+            (true, free) if free < self.enough && self.waiting.is_some() => Err(Refused::Full),
             (true, _) => Ok(()),
         }
     }
@@ -108,7 +112,7 @@ impl<T> Mail<T> {
     pub(crate) fn give_back(&mut self, places: usize, wire: impl Fn(Box<Wire>) -> T) -> Vec<Waker> {
         self.free += places;
         let mut wake = Vec::new();
-        let Some(waiting) = &mut self.waiting else { return wake };
+        let Some(waiting) = self.waiting.as_mut().filter(|_| self.free >= self.enough) else { return wake };
         while self.free > wake.len() {
             if let Some(frame) = waiting.wires.pop_front() {
                 self.free -= 1;

@@ -1,23 +1,61 @@
 //! Names: those of this node, and who resolves the others.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::cell::Shared;
 use crate::{Name, NameTaken, Node, Pid, Resolve, Scheme, StartFailure};
 
-type Map<V> = RwLock<HashMap<Arc<str>, V>>;
+/// Read without a lock: a look-up costs its hash and a clone. What was removed may be freed later: nothing that owns a node.
+type Local = papaya::HashMap<Arc<str>, Pid, Xxh3>;
+
+/// Few, and dropped at once when they are removed: they may own the node that holds them.
+type Resolvers = RwLock<BTreeMap<Arc<str>, Arc<dyn Resolve>>>;
+
+/// XXH3 over whole keys, with a seed of the map's own: nobody outside can choose names that collide.
+#[derive(Clone)]
+struct Xxh3(u64);
+
+impl Default for Xxh3 {
+    fn default() -> Self {
+        Self(RandomState::new().build_hasher().finish())
+    }
+}
+
+impl BuildHasher for Xxh3 {
+    type Hasher = Whole;
+
+    fn build_hasher(&self) -> Whole {
+        Whole(self.0)
+    }
+}
+
+struct Whole(u64);
+
+impl Hasher for Whole {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = twox_hash::XxHash3_64::oneshot_with_seed(self.0, bytes);
+    }
+
+    // The mark after a text: the hash before covers its length.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Names of one node.
 #[derive(Default)]
 pub(crate) struct Names {
-    local: Map<Pid>,
-    registries: Map<Arc<dyn Resolve>>,
-    supervisors: Map<Arc<dyn Resolve>>,
+    local: Local,
+    registries: Resolvers,
+    supervisors: Resolvers,
 }
 
 impl Names {
-    fn of(&self, scheme: &Scheme) -> (&Map<Arc<dyn Resolve>>, Arc<str>) {
+    fn of(&self, scheme: &Scheme) -> (&Resolvers, Arc<str>) {
         match scheme {
             Scheme::Registry(name) => (&self.registries, Arc::clone(name)),
             Scheme::Child(name) => (&self.supervisors, Arc::clone(name)),
@@ -32,7 +70,7 @@ impl Names {
     }
 }
 
-fn get<V: Clone>(map: &Map<V>, name: &str) -> Option<V> {
+fn get(map: &Resolvers, name: &str) -> Option<Arc<dyn Resolve>> {
     map.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
 }
 
@@ -58,7 +96,7 @@ impl Node {
         let names = &self.0.names;
         let shown = match name {
             Name::Pid(pid) => return Some(pid.clone()),
-            Name::Local(name) => return get(&names.local, name),
+            Name::Local(name) => return names.local.pin().get(name).cloned(),
             Name::Registry { registry, key } => get(&names.registries, registry)?.resolve(key),
             Name::Child { supervisor, id } => get(&names.supervisors, supervisor)?.resolve(id.as_bytes()),
         };
@@ -76,13 +114,9 @@ impl Node {
     }
 
     fn name_here(&self, process: &Shared, name: &Arc<str>) -> Result<(), NameTaken> {
-        let pid = &process.core().pid;
-        {
-            let mut local = self.0.names.local.write().unwrap_or_else(PoisonError::into_inner);
-            if let Some(holder) = local.get(name) {
-                return Err(NameTaken::AlreadyRegistered(holder.clone()));
-            }
-            local.insert(Arc::clone(name), pid.clone());
+        let pid = process.core().pid();
+        if let Err(taken) = self.0.names.local.pin().try_insert(Arc::clone(name), pid.clone()) {
+            return Err(NameTaken::AlreadyRegistered(taken.current.clone()));
         }
         // Its end takes the names that it finds here: if that was missed, the name goes now.
         if !process.0.control(&mut |control| control.rare().names.push(Arc::clone(name))) {
@@ -94,7 +128,7 @@ impl Node {
 
     /// Takes a name of this node from the process that holds it; false if nobody does.
     pub fn unregister(&self, name: &str) -> bool {
-        let holder = self.0.names.local.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let holder = self.0.names.local.pin().remove(name).cloned();
         if let Some(process) = holder.as_ref().and_then(|pid| self.find(pid)) {
             process.0.control(&mut |control| control.rare().names.retain(|held| **held != *name));
         }
@@ -110,8 +144,8 @@ impl Node {
     ) -> Result<(), StartFailure> {
         let core = process.core();
         let names = &self.0.names;
-        let via = |map: &Map<Arc<dyn Resolve>>, whose: &str, key: &[u8]| match get(map, whose) {
-            Some(resolver) => resolver.register(key, value, &core.pid, core.claim.as_deref()),
+        let via = |map: &Resolvers, whose: &str, key: &[u8]| match get(map, whose) {
+            Some(resolver) => resolver.register(key, value, core.pid(), core.claim.as_deref()),
             None => Err(NameTaken::Refused(format!("{whose} is not on this node"))),
         };
         let given = match name {
@@ -136,11 +170,9 @@ impl Node {
     }
 
     fn forget(&self, pid: &Pid, held: &[Arc<str>]) {
-        let mut local = self.0.names.local.write().unwrap_or_else(PoisonError::into_inner);
+        let local = self.0.names.local.pin();
         for name in held {
-            if local.get(name) == Some(pid) {
-                local.remove(name);
-            }
+            let _held_by_another_meanwhile = local.remove_if(name, |_, holder| holder == pid);
         }
     }
 

@@ -206,7 +206,7 @@ impl Node {
             if core.watch.as_ref().is_some_and(|(watcher, _)| watcher.stops_them()) {
                 continue;
             }
-            self.stop(&core.pid, ExitReason::Shutdown, core.shutdown);
+            self.stop(core.pid(), ExitReason::Shutdown, core.shutdown);
         }
         // Time over is an outcome: the count tells it.
         drop(tokio::time::timeout(patience, self.0.table.empty()).await);

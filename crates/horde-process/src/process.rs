@@ -1,7 +1,10 @@
 //! What a process is, to who writes one.
 
-use std::future::{Future, ready};
+use std::future::{self, Future};
+use std::pin::Pin;
+use std::task::{Context as Task, Poll, ready};
 
+use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -36,26 +39,26 @@ pub trait Process: Sized + Send + 'static {
     /// Runs on every orderly end (trapping exits is not needed for it); not after a panic or a kill.
     fn terminate(&mut self, reason: &ExitReason, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = (reason, cx);
-        ready(())
+        future::ready(())
     }
 
     /// An exit signal, when `cx.trap_exits(true)`: a linked process ended, or a name was lost (`NameConflict`).
     fn exited(&mut self, exit: Exit, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = (exit, cx);
-        ready(())
+        future::ready(())
     }
 
     /// A monitored process or its node is gone. Comes after the messages that the process had sent before.
     fn down(&mut self, down: Down, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = (down, cx);
-        ready(())
+        future::ready(())
     }
 
     /// State for the copy that takes over, asked for when the process stops for [`ExitReason::Redistribution`], before `terminate`.
     /// `None` (the default) hands over nothing.
     fn handoff(&mut self, cx: &mut Context<Self>) -> impl Future<Output = Option<State>> + Send {
         let _ = cx;
-        ready(None)
+        future::ready(None)
     }
 
     /// Starts with the state of the copy before. An error means a fresh `init`, said in an event.
@@ -106,8 +109,38 @@ pub trait Serve<M: Message>: Process {
 
 #[diagnostic::do_not_recommend]
 impl<P: Handle<M>, M: Message> Serve<M> for P {
-    async fn serve(&mut self, message: M, reply: Reply<M::Reply>, cx: &mut Context<Self>) {
-        reply.send(self.handle(message, cx).await);
+    fn serve(
+        &mut self,
+        message: M,
+        reply: Reply<M::Reply>,
+        cx: &mut Context<Self>,
+    ) -> impl Future<Output = ()> + Send {
+        Answering { handling: self.handle(message, cx), reply: Some(reply) }
+    }
+}
+
+pin_project! {
+    /// A handler, then its answer. By hand: an async block would hold the message and the reply twice, in each process's task.
+    struct Answering<F: Future> {
+        #[pin]
+        handling: F,
+        reply: Option<Reply<F::Output>>,
+    }
+}
+
+impl<F: Future> Future for Answering<F>
+where
+    F::Output: Serialize + Send + 'static,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<()> {
+        let this = self.project();
+        let answer = ready!(this.handling.poll(task));
+        if let Some(reply) = this.reply.take() {
+            reply.send(answer);
+        }
+        Poll::Ready(())
     }
 }
 

@@ -92,9 +92,9 @@ fn act(node: &Node, due: Due, grace: Duration) -> Option<Due> {
         core.kill();
         return Some(Due { at: Instant::now() + grace, number: due.number, kill: false });
     }
-    tracing::warn!(pid = %core.pid, "a process is stuck: its shutdown is over and its task does not end");
+    tracing::warn!(pid = %core.pid(), "a process is stuck: its shutdown is over and its task does not end");
     if let Some((watcher, token)) = &core.watch {
-        watcher.stuck(*token, core.pid.clone());
+        watcher.stuck(*token, core.pid().clone());
     }
     None
 }

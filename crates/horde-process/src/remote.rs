@@ -183,7 +183,7 @@ impl Node {
         });
         // A node speaks for its own processes alone.
         if let Some(target) = target.filter(|target| target.node() == from) {
-            self.tell_down(&process.core().pid, reference, &target, &reason);
+            self.tell_down(process.core().pid(), reference, &target, &reason);
         }
     }
 

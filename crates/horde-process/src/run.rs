@@ -165,7 +165,7 @@ fn started(core: &Core, outcome: &Mutex<Outcome>, info: Option<Info>) {
         watcher.informed(*token, info);
     }
     if let Some((watcher, token)) = &core.watch {
-        watcher.started(*token, Ok(core.pid.clone()));
+        watcher.started(*token, Ok(core.pid().clone()));
     }
 }
 
@@ -183,14 +183,14 @@ enum Event<P: Process> {
 struct Turn<P: Process> {
     batch: VecDeque<Item<P>>,
     /// Counted items handled since places were last given back.
-    handled: usize,
+    handled: u32,
     /// Items until other tasks run.
     left: u32,
 }
 
 impl<P: Process> Turn<P> {
     /// Places are given back in lots, smaller than the mailbox by far.
-    const LOT: usize = if P::MAILBOX < 64 { 1 } else { 32 };
+    const LOT: u32 = if P::MAILBOX < 64 { 1 } else { 32 };
 
     /// The next event: stop, exits, timers, then the mailbox.
     fn poll(&mut self, cell: &Arc<Cell<P>>, cx: &mut Context<P>, task: &mut Task<'_>) -> Poll<Event<P>> {
@@ -208,14 +208,14 @@ impl<P: Process> Turn<P> {
                 return Poll::Ready(Event::Timer(step));
             }
             if self.batch.is_empty() || self.handled >= Self::LOT {
-                let look = cell.look(std::mem::take(&mut self.handled), &mut self.batch);
+                let look = cell.look(std::mem::take(&mut self.handled) as usize, &mut self.batch);
                 if let Look::Parked = look {
                     self.left = TURN;
                     return Poll::Pending;
                 }
             }
             if let Some(item) = self.batch.pop_front() {
-                self.handled += usize::from(item.is_counted());
+                self.handled += u32::from(item.is_counted());
                 if let Some(event) = event(cell, item) {
                     self.left = self.left.saturating_sub(1);
                     return Poll::Ready(event);
@@ -282,7 +282,7 @@ fn decode<P: Process>(cell: &Arc<Cell<P>>, wire: Wire) -> Option<Event<P>> {
     match P::Messages::decode(wire.index, &wire.payload, Wired(wire.reply)) {
         Ok(slot) => Some(Event::Message(slot, wire.deadline)),
         Err((reply, error)) => {
-            let pid = &core(cell).pid;
+            let pid = core(cell).pid();
             let message = P::Messages::NAMES[wire.index];
             tracing::debug!(%pid, kind = P::KIND, message, %error, "a message does not decode; dropped");
             if let Some(reply) = reply.0 {
@@ -310,10 +310,10 @@ impl<P: Process> Drop for End<'_, P> {
         };
         match &reason {
             ExitReason::Panicked(message) => {
-                tracing::error!(pid = %core.pid, kind = P::KIND, message, "a process panicked");
+                tracing::error!(pid = %core.pid(), kind = P::KIND, message, "a process panicked");
             }
             reason if !reason.is_normal() => {
-                tracing::debug!(pid = %core.pid, kind = P::KIND, %reason, "a process ended");
+                tracing::debug!(pid = %core.pid(), kind = P::KIND, %reason, "a process ended");
             }
             _ => {}
         }
@@ -326,7 +326,7 @@ impl<P: Process> Drop for End<'_, P> {
         }
         match &core.watch {
             Some((watcher, token)) if started => {
-                watcher.exited(*token, core.pid.clone(), reason, state.map(|state| *state));
+                watcher.exited(*token, core.pid().clone(), reason, state.map(|state| *state));
             }
             Some((watcher, token)) => watcher.started(*token, Err(failure)),
             None => {}
@@ -371,6 +371,6 @@ mod tests {
         let shared = size_of::<Cell<Sum>>();
         let birth = Birth { deps: Arc::new(()), begin: Begin::Fresh(1), name: None };
         let task = size_of_val(&drive(cell, Box::new(birth), None));
-        assert!(task <= 640 && shared <= 320, "the task takes {task} bytes, its shared part {shared}");
+        assert!(task <= 520 && shared <= 240, "the task takes {task} bytes, its shared part {shared}");
     }
 }

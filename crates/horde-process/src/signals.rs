@@ -20,12 +20,17 @@ impl MonitorRef {
     pub(crate) fn number(self) -> u64 {
         self.0
     }
+
+    #[cfg(test)]
+    pub(crate) fn of(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 impl Node {
     /// Links a process of this node to another.
     pub(crate) fn link(&self, own: &Shared, other: &Pid) {
-        let me = &own.core().pid;
+        let me = own.core().pid();
         if me == other {
             return;
         }
@@ -54,7 +59,7 @@ impl Node {
     }
 
     pub(crate) fn unlink(&self, own: &Shared, other: &Pid) {
-        let me = &own.core().pid;
+        let me = own.core().pid();
         forget_link(own, other);
         if other.node() == self.id() {
             if let Some(process) = self.find(other) {
@@ -68,7 +73,7 @@ impl Node {
     }
 
     pub(crate) fn monitor(&self, own: &Shared, name: &Name) -> MonitorRef {
-        let me = &own.core().pid;
+        let me = own.core().pid();
         let monitor = MonitorRef(self.next_reference());
         let target = self.resolve(name).unwrap_or_else(|| Pid::new(self.id().clone(), 0));
         own.0.control(&mut |control| {
@@ -103,7 +108,7 @@ impl Node {
             target = control.known().and_then(|rare| rare.monitors.remove(&monitor.0))
         });
         if let Some(target) = target {
-            self.unwatch(&own.core().pid, monitor.0, &target);
+            self.unwatch(own.core().pid(), monitor.0, &target);
         }
     }
 
@@ -136,7 +141,7 @@ impl Node {
 
     /// Takes a process that has ended off every list, and tells all who wait for that.
     pub(crate) fn bury(&self, core: &Core, control: Control, reason: &ExitReason) {
-        let pid = &core.pid;
+        let pid = core.pid();
         let rare = control.into_rare();
         self.remove(pid, rare.as_deref().map_or(&[], |rare| &rare.names));
         self.unregister_all(pid);

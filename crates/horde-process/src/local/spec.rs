@@ -156,7 +156,7 @@ impl<P: Process<Args = ()>> Launch for KindOf<P> {
         options: Options,
     ) -> Result<Pid, StartError> {
         let cell = KindOf::launch(self, node, Begin::Fresh(()), name, options, None)?;
-        Ok(Inbox::core(&*cell).pid.clone())
+        Ok(Inbox::core(&*cell).pid().clone())
     }
 }
 
