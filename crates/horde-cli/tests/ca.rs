@@ -114,7 +114,6 @@ fn what_cannot_be_issued_is_refused_with_a_reason() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test says what it could not compare with")]
 fn openssl_verifies_what_was_issued() {
     let directory = Directory::new("openssl");
     directory.done(&["init", "--cluster", "shop"]);

@@ -12,6 +12,8 @@ mod discovery;
 #[cfg(feature = "tokio")]
 mod driver;
 #[cfg(feature = "tokio")]
+mod lag;
+#[cfg(feature = "tokio")]
 mod lease;
 pub mod machine;
 mod member;
@@ -28,6 +30,8 @@ pub use control::Control;
 #[cfg(feature = "tokio")]
 pub use discovery::{Discovering, Discovery, Found, HostsFile, Running, StaticList};
 pub use horde_ring::LeaseTerms;
+#[cfg(feature = "tokio")]
+pub use lag::LagWatch;
 #[cfg(feature = "tokio")]
 pub use lease::LeaseTenant;
 pub use machine::{ForgetError, Standing};

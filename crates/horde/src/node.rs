@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use horde_cluster::{Cluster, ClusterConfig, Control, MemberEvent, Stopped, View, Watch};
+use horde_cluster::{Cluster, ClusterConfig, Control, LagWatch, MemberEvent, Stopped, View, Watch};
 use horde_process::Process;
 #[cfg(feature = "quic")]
 use horde_transport::{ClusterKey, Identity, Quic, QuicConfig};
@@ -28,6 +28,8 @@ struct Inner {
     quic: Option<Arc<Quic>>,
     /// Hangs up on members that are down.
     _hangs_up: Watch,
+    /// Tells the members when user code does not run.
+    _lag: LagWatch,
     /// When it started: by a clock that nobody sets, and in Unix milliseconds.
     started: (Instant, u64),
     ending: Ending,
@@ -363,6 +365,7 @@ impl NodeBuilder {
             MemberEvent::Down(node) if dials => network.disconnect(node, "it was declared down"),
             _ => {}
         });
+        let lag = LagWatch::start(&cluster, processes.runtime());
         processes.insert(cluster.clone());
         horde_registry::host(&processes).map_err(|error| NodeError::Hosting(error.to_string()))?;
         horde_supervisor::host(&processes).map_err(|error| NodeError::Hosting(error.to_string()))?;
@@ -372,6 +375,7 @@ impl NodeBuilder {
             #[cfg(feature = "quic")]
             quic,
             _hangs_up: hangs_up,
+            _lag: lag,
             started,
             ending: Ending::default(),
             admin: OnceLock::new(),
