@@ -7,8 +7,9 @@
 //! ```
 //!
 //! - The expected nodes are the voters, each in the life in which all of them accepted the same list. Nobody has a
-//!   lease before that. Members that are not voters (later ones, restarted ones) follow: they hold leases by the
-//!   voters' acknowledgements and have no vote.
+//!   lease before that. Members that are not voters follow: they hold leases by the voters' acknowledgements and have
+//!   no vote. A voter that has left, or whose life was replaced by a later one, is taken out of the configuration, and
+//!   an expected node that is up is taken in: one step at a time, each chosen by a majority of both.
 //! - A lease ends `lease` after the sending of the newest heartbeat that a majority of the voters acknowledged.
 //! - A node that finds a member Down asks the voters for a promise: not to acknowledge that life in its term any
 //!   more. A voter promises only what it finds itself. The member is *given up* a takeover delay after the promise
@@ -21,6 +22,7 @@
 
 mod accusing;
 mod agreeing;
+mod changing;
 mod renewing;
 mod wire;
 
@@ -34,6 +36,7 @@ use horde_transport::{NodeId, NodeName};
 
 use crate::{MemberStatus, View};
 use accusing::Case;
+use changing::{Acceptor, Proposal};
 pub use wire::{LeaseFrame, LeaseFrameError, MAX_VOTERS};
 
 /// What the lease machine must have done.
@@ -82,6 +85,9 @@ pub struct Leases {
     accepts: BTreeMap<NodeId, BTreeSet<NodeId>>,
     agreed: Option<Agreed<NodeId>>,
     agreed_at: Duration,
+    acceptor: Acceptor,
+    proposal: Option<Proposal>,
+    ballots: u64,
     // This node's own lease.
     wanted: bool,
     idle: bool,
@@ -131,6 +137,9 @@ impl Leases {
             accepts: BTreeMap::new(),
             agreed: None,
             agreed_at: now,
+            acceptor: Acceptor::default(),
+            proposal: None,
+            ballots: 0,
             wanted,
             idle: true,
             term: 1,
@@ -204,12 +213,15 @@ impl Leases {
             self.left.insert(id);
         }
         for id in vanished {
+            self.beats.forget(&id);
             self.accuse(&id);
         }
         self.judge_members();
         self.propose();
         if newcomers && self.is_active() {
             self.beat();
+        } else {
+            self.change();
         }
         self.finish();
     }
@@ -258,6 +270,12 @@ impl Leases {
         match frame {
             LeaseFrame::Accept { voters } => self.on_accept(from, voters),
             LeaseFrame::Agreed { epoch, voters } => self.on_agreed(from, epoch, voters),
+            LeaseFrame::Prepare { epoch, ballot } => self.on_prepare(from, epoch, ballot),
+            LeaseFrame::Prepared { epoch, ballot, accepted } => {
+                self.on_prepared(from, (epoch, ballot), accepted);
+            }
+            LeaseFrame::Propose { epoch, ballot, voters } => self.on_propose(from, (epoch, ballot), voters),
+            LeaseFrame::Accepted { epoch, ballot } => self.on_accepted(from, epoch, &ballot),
             LeaseFrame::Renew { number, term, epoch } => self.on_renew(from, number, term, epoch),
             LeaseFrame::Granted { number, term, epoch } => self.on_granted(from, number, term, epoch),
             LeaseFrame::Refused { term } => self.refused = self.refused.max(term),
@@ -281,6 +299,7 @@ impl Leases {
         self.propose_again();
         self.renew();
         self.press_cases();
+        self.change();
     }
 
     /// What every input ends with: the lease, and who is given up.

@@ -153,7 +153,7 @@ impl Leases {
     }
 
     /// Sends a frame, to oneself without detour.
-    fn deliver(&mut self, to: &NodeId, frame: &LeaseFrame) {
+    pub(super) fn deliver(&mut self, to: &NodeId, frame: &LeaseFrame) {
         if *to == self.me {
             let me = self.me.clone();
             self.on_frame(&me, frame.clone());
@@ -171,7 +171,7 @@ impl Leases {
         let term = self.terms_of.get(accused).copied().unwrap_or(0).max(term);
         self.promises.promise(accused.clone(), term);
         self.given.entry(accused.clone()).or_default().insert(from.clone(), round);
-        let epoch = self.agreed.as_ref().map_or(0, horde_ring::Agreed::epoch);
+        let epoch = self.accepted_epoch();
         self.deliver(from, &LeaseFrame::Promise { accused: accused.clone(), term, round, epoch });
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use horde_ring::{Agreed, Voter};
+use horde_ring::Agreed;
 use horde_transport::NodeId;
 
 use super::Leases;
@@ -55,23 +55,11 @@ impl Leases {
     fn conclude(&mut self) {
         let all = |id: &NodeId| self.accepts.get(id) == Some(&self.accepted);
         if self.agreed.is_none() && !self.accepted.is_empty() && self.accepted.iter().all(all) {
-            self.agree(1, self.accepted.clone());
+            self.adopt(1, self.accepted.clone());
             for to in self.others() {
                 self.tell_agreed(&to);
             }
         }
-    }
-
-    fn agree(&mut self, epoch: u64, voters: BTreeSet<NodeId>) {
-        debug_assert_eq!(epoch, 1, "later epochs are not made yet");
-        let voter = |id: NodeId| {
-            let voter = Voter::new().incarnation(id.incarnation());
-            (id, voter)
-        };
-        self.agreed = Some(Agreed::initial(voters.into_iter().map(voter)));
-        self.agreed_at = self.now;
-        self.accepts.clear();
-        self.beat();
     }
 
     pub(super) fn tell_agreed(&mut self, to: &NodeId) {
@@ -81,12 +69,16 @@ impl Leases {
         }
     }
 
-    /// A member says that a configuration holds: all of its voters had accepted it.
+    /// A member says that a configuration holds.
     pub(super) fn on_agreed(&mut self, from: &NodeId, epoch: u64, voters: BTreeSet<NodeId>) {
-        if epoch != 1 || self.all_replaced(&voters) {
+        if self.all_replaced(&voters) {
             return;
         }
-        if self.agreed.is_some() {
+        let own = self.agreed.as_ref().map_or(0, Agreed::epoch);
+        if epoch < own {
+            return self.tell_agreed(from);
+        }
+        if epoch == own {
             if self.voters() != voters {
                 self.warn(format!(
                     "{from} goes by another quorum than this node: the configurations stay apart"
@@ -94,17 +86,19 @@ impl Leases {
             }
             return;
         }
-        let names: BTreeSet<_> = voters.iter().map(|id| id.name().clone()).collect();
-        if !self.expected.is_empty() && names != self.expected {
+        let names = || voters.iter().map(NodeId::name);
+        if !self.expected.is_empty() && !names().all(|name| self.expected.contains(name)) {
             return self.warn(format!("{from} expects other nodes than this one: its quorum is not joined"));
         }
-        self.agree(epoch, voters);
+        self.adopt(epoch, voters);
     }
 
     /// A configuration all of whose lives were replaced by later ones is nobody's any more: the next one is made anew.
     fn drop_replaced(&mut self) {
         if self.agreed.is_some() && self.all_replaced(&self.voters()) {
             self.agreed = None;
+            self.acceptor = super::Acceptor::default();
+            self.proposal = None;
             self.accepted.clear();
             self.accepts.clear();
             self.beats = horde_ring::Heartbeats::new();

@@ -28,12 +28,12 @@ impl Leases {
         let known = self.terms_of.entry(from.clone()).or_insert(term);
         *known = term.max(*known);
         self.left_behind(from, term);
-        let own = self.agreed.as_ref().map_or(0, horde_ring::Agreed::epoch);
-        if epoch < own {
+        if epoch < self.agreed.as_ref().map_or(0, horde_ring::Agreed::epoch) {
             self.tell_agreed(from);
         }
         if self.promises.may_acknowledge(from, term) {
-            self.send(from, &LeaseFrame::Granted { number, term, epoch: own });
+            let epoch = self.accepted_epoch();
+            self.send(from, &LeaseFrame::Granted { number, term, epoch });
         } else {
             self.send(from, &LeaseFrame::Refused { term });
         }
@@ -44,7 +44,7 @@ impl Leases {
             return;
         }
         self.heard.insert(from.clone());
-        if self.votes(from) {
+        if epoch > 0 {
             self.beats.acknowledge(from.clone(), number, epoch);
         }
     }
@@ -52,7 +52,10 @@ impl Leases {
     /// When the lease ends by what was acknowledged; none if that was never enough.
     pub(super) fn lease_end(&self) -> Option<Duration> {
         let agreed = self.agreed.as_ref().filter(|_| self.wanted)?;
-        self.beats.lease_end(&self.quorum, agreed, &self.me, self.now, &self.terms)
+        let end = self.beats.lease_end(&self.quorum, agreed, &self.me, self.now, &self.terms)?;
+        // Who has accepted the next configuration and does not know whether it holds needs enough in both.
+        let Some(next) = self.accepted_next() else { return Some(end) };
+        Some(end.min(self.beats.lease_end(&self.quorum, &next, &self.me, self.now, &self.terms)?))
     }
 
     /// Takes the lease up, or lays it down.

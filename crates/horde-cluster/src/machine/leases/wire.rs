@@ -28,6 +28,38 @@ pub enum LeaseFrame {
         /// Its voters.
         voters: BTreeSet<NodeId>,
     },
+    /// Paxos, phase 1: asks a voter to accept nothing of a lower ballot for this epoch.
+    Prepare {
+        /// The epoch to be chosen.
+        epoch: u64,
+        /// The attempt.
+        ballot: (u64, NodeId),
+    },
+    /// Answers [`LeaseFrame::Prepare`].
+    Prepared {
+        /// As asked.
+        epoch: u64,
+        /// As asked.
+        ballot: (u64, NodeId),
+        /// What the sender has accepted for this epoch already.
+        accepted: Option<((u64, NodeId), BTreeSet<NodeId>)>,
+    },
+    /// Paxos, phase 2: asks to accept these voters for this epoch.
+    Propose {
+        /// The epoch to be chosen.
+        epoch: u64,
+        /// The attempt.
+        ballot: (u64, NodeId),
+        /// The voters of the epoch.
+        voters: BTreeSet<NodeId>,
+    },
+    /// Answers [`LeaseFrame::Propose`].
+    Accepted {
+        /// As asked.
+        epoch: u64,
+        /// As asked.
+        ballot: (u64, NodeId),
+    },
     /// The sender renews its lease.
     Renew {
         /// Counts the sender's heartbeats in this term.
@@ -113,6 +145,16 @@ impl LeaseFrame {
         Bytes::from(frame.expect("growing a vector and serialising plain data cannot fail"))
     }
 
+    fn voters(&self) -> Option<&BTreeSet<NodeId>> {
+        match self {
+            Self::Accept { voters } | Self::Agreed { voters, .. } | Self::Propose { voters, .. } => {
+                Some(voters)
+            }
+            Self::Prepared { accepted: Some((_, voters)), .. } => Some(voters),
+            _ => None,
+        }
+    }
+
     /// Reads a frame. Never panics; allocates no more than the bytes warrant.
     ///
     /// # Errors
@@ -125,11 +167,13 @@ impl LeaseFrame {
         if *version != VERSION {
             return Err(LeaseFrameError::Version(*version));
         }
-        match postcard::take_from_bytes(body) {
-            Ok((Self::Accept { voters } | Self::Agreed { voters, .. }, [])) if voters.len() > MAX_VOTERS => {
-                Err(LeaseFrameError::TooManyVoters(voters.len()))
-            }
-            Ok((frame, [])) => Ok(frame),
+        match postcard::take_from_bytes::<Self>(body) {
+            Ok((frame, [])) => match frame.voters() {
+                Some(voters) if voters.len() > MAX_VOTERS => {
+                    Err(LeaseFrameError::TooManyVoters(voters.len()))
+                }
+                _ => Ok(frame),
+            },
             _ => Err(LeaseFrameError::Malformed),
         }
     }
