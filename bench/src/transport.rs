@@ -1,10 +1,9 @@
 //! Suite `transport`: two nodes on loopback, each on a thread of its own; raw quinn beside it.
 
+mod kills;
 mod raw;
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -20,8 +19,6 @@ use crate::harness::{Figure, Options, rounds};
 
 /// How long anything may take before the suite gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Set for the child process that is killed: where to dial.
-const CHILD: &str = "HORDE_BENCH_TRANSPORT_CHILD";
 
 fn key() -> ClusterKey {
     ClusterKey::from_secret("bench", "a secret of the benchmarks, long enough").expect("a key")
@@ -90,8 +87,8 @@ fn echo(node: &Node) -> Subscription {
 
 /// Runs the suite.
 pub fn run(options: &Options) -> io::Result<()> {
-    if let Ok(address) = std::env::var(CHILD) {
-        child(address.parse().map_err(io::Error::other)?);
+    if let Ok(address) = std::env::var(kills::CHILD) {
+        kills::child(address.parse().map_err(io::Error::other)?);
     }
     let key = key();
     let (one, two) = (node(&key, "one"), node(&key, "two"));
@@ -129,12 +126,13 @@ pub fn run(options: &Options) -> io::Result<()> {
     let handshakes = (0..runs).map(|n| handshake(&key, &two, n)).collect();
     Figure::new("transport", "handshake", "ms", handshakes).must(2.0).print(options);
 
-    let kills = if options.quick { 20 } else { 100 };
-    let mut hints = (0..kills).map(|_| killed(&key)).collect::<io::Result<Vec<f64>>>()?;
-    hints.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| hints[((hints.len() - 1) as f64 * share) as usize];
-    Figure::new("transport", "crash_hint_p50", "ms", vec![at(0.5)]).print(options);
-    Figure::new("transport", "crash_hint_p99", "ms", vec![at(0.99)]).must(3.0).print(options);
+    let kills = kills::run(&key, if options.quick { 20 } else { 100 })?;
+    for (name, times) in [("crash_hint", kills.hints), ("crash_verdict", kills.verdicts)] {
+        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+        Figure::new("transport", &format!("{name}_p50"), "ms", vec![at(0.5)]).print(options);
+        let p99 = Figure::new("transport", &format!("{name}_p99"), "ms", vec![at(0.99)]);
+        (if name == "crash_hint" { p99.must(3.0) } else { p99.must(10.0) }).print(options);
+    }
     Ok(())
 }
 
@@ -277,41 +275,4 @@ fn handshake(key: &ClusterKey, to: &Node, n: usize) -> f64 {
     let start = Instant::now();
     fresh.quic.dial(to.quic.local_addr());
     ups.recv().expect("a connection").duration_since(start).as_secs_f64() * 1e3
-}
-
-/// The child: connects, and waits to be killed.
-fn child(address: SocketAddr) -> ! {
-    let child = node(&key(), "child");
-    child.quic.dial(address);
-    until(|| child.quic.stats().first().is_some_and(|stats| stats.tethered));
-    println!("tethered");
-    let _flushed = io::stdout().flush();
-    loop {
-        std::thread::park();
-    }
-}
-
-/// From SIGKILL of a connected process to the crash hint, in ms.
-fn killed(key: &ClusterKey) -> io::Result<f64> {
-    let watcher = node(key, "watcher");
-    let (hint, hints) = mpsc::channel();
-    let subscriber = move |event| {
-        if let Event::CrashHint { .. } = event {
-            let _over = hint.send(Instant::now());
-        }
-    };
-    let _watch = watcher.quic.subscribe(&topic("watch"), Arc::new(subscriber)).expect("a free topic");
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("transport").env(CHILD, watcher.quic.local_addr().to_string());
-    let mut child: Child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-    let mut line = String::new();
-    if let Some(output) = child.stdout.take() {
-        BufReader::new(output).read_line(&mut line)?;
-    }
-    until(|| watcher.quic.stats().first().is_some_and(|stats| stats.tethered));
-    let start = Instant::now();
-    child.kill()?;
-    let hinted = hints.recv_timeout(PATIENCE).map_err(io::Error::other)?;
-    child.wait()?;
-    Ok(hinted.duration_since(start).as_secs_f64() * 1e3)
 }

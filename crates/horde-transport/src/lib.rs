@@ -12,7 +12,7 @@
 //! Invariant: `on_reply` is called once for each request, whatever happens to the connection or the runtime.
 //! Invariant: a connection is bound to one life of each of two nodes by its greeting, so frames need not name it.
 //!
-//! The README has a compiled example of two nodes, and says what is protected and what is not.
+//! The README has a compiled example of two nodes; `docs/security.md` says what is protected and what is not.
 
 #[cfg(test)]
 extern crate self as horde_transport; // tests in here share files with those of the outside
@@ -58,3 +58,8 @@ pub mod fuzzing {
 #[cfg(all(doctest, feature = "quic"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is that of the page on security.
+#[cfg(all(doctest, feature = "quic"))]
+#[doc = include_str!("../docs/security.md")]
+struct Security;

@@ -99,6 +99,23 @@ async fn files_of_a_pki_that_change_are_used_by_the_next_handshake() {
 }
 
 #[tokio::test]
+async fn while_two_authorities_are_believed_certificates_of_both_are() {
+    let (before, after) = (authority(), authority());
+    let directory = Directory::new("two-authorities");
+    let both = format!("{}{}", before.certificate_pem(), after.certificate_pem());
+    let mut config = config("member");
+    config.identity = Identity::pki(directory.pki("tests", &both, &issue(&before, "member", Role::Node)));
+    let member = Quic::bind(config).unwrap();
+    let old = member_of(&before, "old", "two-authorities");
+    connect(&old, &member).await;
+    // A node that has moved on already believes both as well.
+    let ahead = Directory::new("two-authorities-ahead");
+    let mut config = mesh::config("ahead");
+    config.identity = Identity::pki(ahead.pki("tests", &both, &issue(&after, "ahead", Role::Node)));
+    connect(&Quic::bind(config).unwrap(), &member).await;
+}
+
+#[tokio::test]
 async fn a_certificate_that_nobody_would_believe_is_refused_at_the_start() {
     let directory = Directory::new("unbelievable");
     let (one, other) = (authority(), authority());

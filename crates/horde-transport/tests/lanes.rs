@@ -129,6 +129,7 @@ async fn beats(
     times
 }
 
+#[expect(clippy::print_stdout, reason = "the figure is what the test is for")]
 fn line(what: &str, times: &[Duration]) {
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e6;
     let (p50, p99, max) = (at(0.5), at(0.99), at(1.0));
