@@ -12,9 +12,10 @@ pub(crate) struct Args {
     harness: Vec<String>,
 }
 
-/// Runs the tests of `tests/cluster`: nodes as OS processes on loopback QUIC, killed, paused, restarted.
+/// Runs the tests of `tests/cluster`: nodes as OS processes on loopback QUIC, killed, paused, restarted. Those of
+/// `horde node` and the commands on it are in the crate whose program they run.
 pub(crate) fn cluster(args: &Args) -> Result<()> {
-    let mut command = shell::cargo(["test", "-p", "horde-cluster-tests", "--"]);
+    let mut command = shell::cargo(["test", "-p", "horde-cluster-tests", "-p", "horde-cli", "--"]);
     run("cluster", command.args(&args.harness))
 }
 

@@ -92,14 +92,14 @@ impl Node {
         self.stop_within(Duration::from_secs(10)).await;
     }
 
-    /// [`Node::stop`] with a deadline of your own. Returns how many children could not be moved in time: others start them
-    /// anew, without their state, once this node has left.
+    /// [`Node::stop`] with a deadline of your own. Returns how many children were not moved, in time or because nobody
+    /// could run them: others start them anew, without their state, once this node has left.
     pub async fn stop_within(self, deadline: Duration) -> usize {
         self.end(deadline, |_| ()).await
     }
 
-    /// Stops the node, once: who asks again waits for the first. `left` is told when the node has left the cluster, while
-    /// its connections still stand.
+    /// Stops the node, once: who asks again waits for the first. `told` hears of it when the node has left the cluster,
+    /// while its connections still stand.
     pub(crate) async fn end(&self, deadline: Duration, told: impl FnOnce(Drained)) -> usize {
         let mut done = self.0.ending.done.lock().await;
         if let Some(unmoved) = *done {
@@ -114,10 +114,11 @@ impl Node {
         for supervisor in horde_supervisor::hosted(processes) {
             unmoved += supervisor.drain(left().mul_f32(0.8)).await;
         }
+        let remaining = admin::left_behind(processes, &cluster.view(), left().mul_f32(0.1)).await;
+        let unmoved = unmoved.max(remaining.len());
         if unmoved > 0 {
-            tracing::warn!(node = %processes.id(), unmoved, "children were not moved before the deadline");
+            tracing::warn!(node = %processes.id(), unmoved, "children were not moved");
         }
-        let remaining = admin::left_behind(processes, left().mul_f32(0.1)).await;
         // Only once nothing runs here any more do the others start it anew.
         processes.close(left().mul_f32(0.8)).await;
         cluster.leave(left()).await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use horde_cluster::{Member, MemberStatus};
+use horde_cluster::{Member, MemberStatus, View};
 use horde_registry::RegistryCore;
 use horde_supervisor::{Child, Status, Supervisor};
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ const MAX_REASON: usize = 1 << 10;
 /// Children that are named when they did not move.
 pub(crate) const MAX_UNMOVED: usize = 100;
 /// How long records of children that have moved may take to come.
-const SETTLE: Duration = Duration::from_millis(500);
+const SETTLE: Duration = Duration::from_secs(2);
 /// Between two looks at them.
 const STEP: Duration = Duration::from_millis(5);
 /// About what a row takes beside its texts.
@@ -187,11 +187,13 @@ pub(super) fn plan(
     Page::of(rows, after, limit)
 }
 
-/// The children whose records name this node, as `supervisor/id`, in order.
+/// The children that run here or are about to, as their records say: `supervisor/id`, in order.
 pub(crate) fn own_children(node: &horde_process::Node) -> Vec<String> {
     let mut own = Vec::new();
     for supervisor in horde_supervisor::hosted(node) {
-        let here = supervisor.which_children().into_iter().filter(|child| child.node == *node.id());
+        let moves = |child: &Child| !matches!(child.status, Status::Failed(_) | Status::Unplaceable);
+        let here =
+            supervisor.which_children().into_iter().filter(|child| child.node == *node.id() && moves(child));
         own.extend(here.map(|child| format!("{}/{}", supervisor.name(), child.id)));
     }
     own.sort_unstable();
@@ -199,8 +201,9 @@ pub(crate) fn own_children(node: &horde_process::Node) -> Vec<String> {
 }
 
 /// The same once a drain is over: who has taken a child may say so a little before its record does.
-pub(crate) async fn left_behind(node: &horde_process::Node, patience: Duration) -> Vec<String> {
-    let until = Instant::now() + patience.min(SETTLE);
+pub(crate) async fn left_behind(node: &horde_process::Node, view: &View, patience: Duration) -> Vec<String> {
+    let alone = view.alive().all(|member| member.id == *node.id());
+    let until = Instant::now() + if alone { Duration::ZERO } else { patience.min(SETTLE) };
     loop {
         let own = own_children(node);
         if own.is_empty() || Instant::now() >= until {
