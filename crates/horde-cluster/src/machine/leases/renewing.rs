@@ -44,7 +44,8 @@ impl Leases {
             return;
         }
         self.heard.insert(from.clone());
-        if epoch > 0 {
+        // Who has accepted a later configuration counts by what it acknowledged before, until this node knows that one.
+        if epoch > 0 && epoch <= self.agreed.as_ref().map_or(0, horde_ring::Agreed::epoch) {
             self.beats.acknowledge(from.clone(), number, epoch);
         }
     }
