@@ -178,6 +178,11 @@ impl Membership {
             Refusal::Full { .. } => joining,
             Refusal::Forgotten { life } => *life == self.own.id,
         };
+        let why = match why {
+            // Who has not joined had no place that another could take: its name is taken, whoever started first.
+            Refusal::Superseded { by, address } if joining => Refusal::NameTaken { holder: by, address },
+            why => why,
+        };
         if ours {
             self.stop(stopped(&why, &self.own.id));
         }
@@ -192,7 +197,9 @@ impl Membership {
         if record.lifecycle == Lifecycle::Left {
             return;
         }
-        if other > self.own.id && (member || joining) {
+        if other > self.own.id && member && joining {
+            self.stop(Stopped::NameTaken { holder: other, address });
+        } else if other > self.own.id && (member || joining) {
             let ours = self.own.id.incarnation();
             self.stop(Stopped::Superseded { by: other, address, ours });
         } else if other > self.own.id && connected {

@@ -171,3 +171,18 @@ fn a_member_is_not_stopped_by_a_late_refusal() {
     bench.frame(&a, &Frame::Refused(Refusal::NameTaken { holder: id("me", 2), address: None }));
     assert_eq!(bench.told_of_stop(), None);
 }
+
+#[test]
+fn a_newcomer_that_started_before_the_holder_of_its_name_is_told_that_the_name_is_taken() {
+    let holder = id("me", 9);
+    // By a member that knows the holder, and by the holder itself.
+    let refused = Frame::Refused(Refusal::Superseded { by: holder.clone(), address: None });
+    for (from, frame) in [(id("b", 1), refused), (holder.clone(), Frame::Own(record(&holder, Lifecycle::Up)))]
+    {
+        let mut bench = Bench::new(ClusterConfig::default());
+        bench.up(&from);
+        bench.frame(&from, &frame);
+        let told = bench.told_of_stop();
+        assert!(matches!(&told, Some(Stopped::NameTaken { holder: by, .. }) if *by == holder), "{told:?}");
+    }
+}
