@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::close::{Ended, ended};
+use super::config::Timing;
 use super::endpoint::Inner;
 use super::greeting::Greeted;
 use super::link::Link;
@@ -205,9 +206,11 @@ async fn seen(inner: &Inner, id: &NodeId) -> Option<Arc<Link>> {
 
 /// Full jitter: a random pause below a bound that doubles with each attempt.
 fn pause(inner: &Inner, attempts: u32) -> Duration {
-    let (min, max) = (inner.timing.redial_min, inner.timing.redial_max);
-    let bound = min.saturating_mul(1u32 << (attempts - 1).min(20)).min(max);
-    bound.mul_f64(inner.jitter.share())
+    bound(&inner.timing, attempts).mul_f64(inner.jitter.share())
+}
+
+fn bound(timing: &Timing, attempts: u32) -> Duration {
+    timing.redial_min.saturating_mul(1u32 << attempts.saturating_sub(1).min(20)).min(timing.redial_max)
 }
 
 /// Random shares from one seed (splitmix64): good enough to keep dials apart, and the same again in a simulation.
@@ -226,5 +229,22 @@ impl Jitter {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_bound_and_are_spread_below_it() {
+        let bounds = [1, 2, 3, 7, 8, 40, u32::MAX].map(|attempts| bound(&Timing::default(), attempts));
+        assert_eq!(bounds.map(|bound| bound.as_millis()), [50, 100, 200, 3200, 5000, 5000, 5000]);
+        let jitter = Jitter::new(7);
+        let mut tenths = [0; 10];
+        for _ in 0..1000 {
+            tenths[(jitter.share() * 10.0) as usize] += 1;
+        }
+        assert!(tenths.iter().all(|&count| (60..140).contains(&count)), "{tenths:?}");
     }
 }

@@ -49,8 +49,12 @@ pub(crate) fn bind(address: SocketAddr, buffer: usize) -> io::Result<UdpSocket> 
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.bind(&address.into())?;
     let asked = (socket.set_recv_buffer_size(buffer), socket.set_send_buffer_size(buffer));
-    let granted = (socket.recv_buffer_size()?, socket.send_buffer_size()?);
-    tracing::debug!(%address, buffer, ?asked, ?granted, "UDP buffers");
+    let (received, sent) = (socket.recv_buffer_size()?, socket.send_buffer_size()?);
+    if received.min(sent) < buffer {
+        tracing::info!(%address, buffer, received, sent, ?asked, "the system grants smaller UDP buffers than asked for (on Linux see net.core.rmem_max and wmem_max)");
+    } else {
+        tracing::debug!(%address, buffer, received, sent, "UDP buffers");
+    }
     Ok(socket.into())
 }
 
