@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use delta_crdt::{Message, Now};
-use horde_process::{Pid, Shutdown};
+use horde_process::{Claim, Pid, Shutdown};
 use horde_supervisor::machine::{Children, Effect, Host, Presence};
 use horde_supervisor::{ChildId, Options, Record, Redistribution, Restart, Spec};
 use horde_transport::{NodeId, NodeName, RequestError, SendError};
@@ -18,7 +18,7 @@ struct Member {
     machine: Children,
     presence: Presence,
     ready: bool,
-    processes: BTreeMap<u64, (u64, String)>,
+    processes: BTreeMap<u64, (u64, Claim)>,
     begun: usize,
     inbox: VecDeque<Message<ChildId, Arc<Record>>>,
 }
@@ -141,7 +141,7 @@ impl Pair {
             Effect::Spawn { token, claim, .. } => {
                 self.next += 1;
                 let pid = Pid::new(member.id.clone(), self.next);
-                member.processes.insert(self.next, (token, claim.child.to_string()));
+                member.processes.insert(self.next, (token, claim));
                 member.begun += 1;
                 member.machine.spawned(token, pid.clone());
                 member.machine.started(now, token, Ok(pid));
@@ -171,7 +171,8 @@ impl Pair {
     /// Which children run, a name for each copy.
     fn running(&self) -> Vec<String> {
         let there = self.members.iter().filter(|member| member.presence != Presence::Gone);
-        let names = there.flat_map(|member| member.processes.values().map(|(_, child)| child.clone()));
+        let names =
+            there.flat_map(|member| member.processes.values().map(|(_, claim)| claim.child.to_string()));
         let mut names: Vec<String> = names.collect();
         names.sort();
         names
@@ -232,11 +233,14 @@ fn after_a_split_each_child_runs_once_and_its_record_names_the_process() {
     pair.pass(5);
     assert_eq!(pair.running(), all());
     for member in &pair.members {
-        for (number, (_, child)) in &member.processes {
-            let named =
-                |of: &Member| of.machine.record(&child.as_str().into()).and_then(|r| r.pid().cloned());
-            let pid = Pid::new(member.id.clone(), *number);
-            assert!(pair.members.iter().all(|of| named(of) == Some(pid.clone())), "{child} runs as {pid}");
+        for (number, (_, claim)) in &member.processes {
+            let (child, pid) = (&claim.child, Pid::new(member.id.clone(), *number));
+            for of in &pair.members {
+                let record = of.machine.record(&(**child).into()).unwrap();
+                assert_eq!(record.pid(), Some(&pid), "{child}");
+                // Its name and its fencing token rest on the claim that it was started with.
+                assert_eq!(record.rank(), claim.rank, "{child}");
+            }
         }
     }
 }

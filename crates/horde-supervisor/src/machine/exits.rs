@@ -20,6 +20,7 @@ impl Children {
             Phase::Stopping(Why::NoQuorum) => self.ended_without_quorum(now, token),
             Phase::Stopping(Why::Moving) => self.hand_over(now, token, state),
             Phase::Stopping(Why::Restart) => self.restart_run(now, token),
+            Phase::Stopping(Why::Reclaim) => self.start_reclaimed(now, token, state),
             Phase::Starting(_) | Phase::Running => self.ended_by_itself(now, token, reason),
             Phase::Backoff | Phase::HandingOver { .. } => {}
         }

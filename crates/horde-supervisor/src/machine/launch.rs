@@ -64,12 +64,14 @@ impl Children {
                 let result =
                     if same { Ok(pid.clone()) } else { Err(StartError::AlreadyStarted(pid.clone())) };
                 let id = run.wish.id.clone();
-                // Whoever asks gives up its own claim for this: a copy that runs here already takes that place.
+                // Whoever asks gives up a higher claim, and its state, for this: the copy here takes both.
                 if launch.life == run.rank.life && launch.generation > run.rank.generation {
-                    self.reclaim(now, token, launch.generation);
+                    run.origins.extend(origins);
+                    return self.reclaim(now, token, launch.generation, launch.state);
                 }
                 self.tell(&id, origins, &result);
             }
+            (Phase::Stopping(Why::Reclaim), _) => run.origins.extend(origins),
             (Phase::Stopping(_) | Phase::HandingOver { .. }, _) => {
                 let mut origins = origins;
                 if let Some((_, earlier)) = run.after.take() {
@@ -101,6 +103,7 @@ impl Children {
             restarts,
             origins,
             enders: Vec::new(),
+            given: None,
             after: None,
         };
         let id = run.wish.id.clone();

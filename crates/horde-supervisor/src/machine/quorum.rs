@@ -73,7 +73,7 @@ impl Children {
             }
             // It has had its time.
             Phase::Stopping(why) => {
-                if matches!(why, Why::Moving | Why::Restart) {
+                if matches!(why, Why::Moving | Why::Restart | Why::Reclaim) {
                     *why = Why::NoQuorum;
                 }
                 Shutdown::BrutalKill

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use delta_crdt::Change;
-use horde_process::ExitReason;
+use horde_process::{ExitReason, State};
 use horde_transport::NodeId;
 
 use super::faults::Fault;
@@ -99,7 +99,7 @@ impl Children {
         }
         if self.faults.has(Fault::LoserWritesAgain) && rank > run.rank {
             let generation = record.generation + 1;
-            return self.reclaim(now, token, generation);
+            return self.reclaim(now, token, generation, None);
         }
         if rank < run.rank {
             return self.write_running(now, token);
@@ -108,7 +108,7 @@ impl Children {
             matches!(record.state, ChildState::Starting | ChildState::Moving) && self.is_lost(&record.owner);
         if !record.is_wanted() || record.state == ChildState::Unplaceable || lost {
             let generation = record.generation + 1;
-            return self.reclaim(now, token, generation);
+            return self.reclaim(now, token, generation, None);
         }
         let reason = match (record.pid(), &record.state) {
             (Some(_), _) if matches!(run.phase, Phase::HandingOver { .. }) => ExitReason::Redistribution,
@@ -120,14 +120,25 @@ impl Children {
         self.stop_run(now, token, Why::Superseded, reason);
     }
 
-    /// The claim above that of a running copy came to nothing: the copy takes its place.
-    pub(super) fn reclaim(&mut self, now: Now, token: u64, generation: u64) {
+    /// The claim above that of a running copy came to nothing, or is given up for it: the copy takes its place. It starts
+    /// again for that, with the state it is given or its own, since its name and its fencing token rest on its claim.
+    pub(super) fn reclaim(&mut self, now: Now, token: u64, generation: u64, state: Option<State>) {
         let Some(run) = self.runs.get_mut(&token) else { return };
         if matches!(run.phase, Phase::Running) {
             run.rank.generation = generation;
-            run.rank.stamp = self.replica.stamp(now).to_bits();
-            self.write_running(now, token);
+            run.given = state;
+            self.stop_run(now, token, Why::Reclaim, ExitReason::Redistribution);
         }
+    }
+
+    /// A copy that takes the place of a higher claim has ended, and starts under that claim.
+    pub(super) fn start_reclaimed(&mut self, now: Now, token: u64, own: Option<State>) {
+        let Some(mut run) = self.runs.remove(&token) else { return };
+        let state = run.given.take().or(own);
+        run.rank.stamp = self.replica.stamp(now).to_bits();
+        run.phase = Phase::Starting(None);
+        run.pid = None;
+        self.begin(run, state);
     }
 
     /// The periodic comparison: cheap, and complete over time.

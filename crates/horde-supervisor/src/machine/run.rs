@@ -24,6 +24,8 @@ pub(super) struct Run {
     pub(super) origins: Vec<Origin>,
     /// Who wants to hear that it has ended.
     pub(super) enders: Vec<Caller>,
+    /// The state with which it takes the place of a higher claim.
+    pub(super) given: Option<State>,
     /// A launch of the same child that waits until this run's slot is free.
     pub(super) after: Option<(Launch, Vec<Origin>)>,
 }
@@ -55,6 +57,8 @@ pub(super) enum Why {
     Moving,
     /// A user restarts it.
     Restart,
+    /// It takes the place of a higher claim that runs nothing.
+    Reclaim,
     /// This node's lease is over.
     NoQuorum,
 }
