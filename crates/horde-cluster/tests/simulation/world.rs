@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use horde_cluster::machine::{Input, Membership, Output};
-use horde_cluster::{ClusterConfig, MemberEvent, MemberStatus, View};
+use horde_cluster::{ClusterConfig, ForgetError, MemberEvent, MemberStatus, View};
 use horde_transport::{DownReason, NodeId, NodeName, Peer, Role};
 
 /// How long the network takes to notice that a connection carries nothing.
@@ -181,6 +181,15 @@ impl World {
         }
         node.machine.handle(now, input);
         self.perform(to);
+    }
+
+    /// An operator says at `by` that `whom` will not come back.
+    pub(crate) fn forget(&mut self, by: &NodeId, whom: &NodeId) -> Result<bool, ForgetError> {
+        let now = self.now;
+        let node = self.nodes.get_mut(by).expect("a node that runs");
+        let done = node.machine.forget(now, whom);
+        self.perform(by);
+        done
     }
 
     pub(crate) fn run_for(&mut self, time: Duration) {

@@ -144,7 +144,7 @@ impl Client {
         let request = |after, limit| Request::Members { after, limit };
         let page = |response| match response {
             Response::Members(page) => Ok(page),
-            other => Err(other),
+            other => Err(Box::new(other)),
         };
         Ok(self.list(usize::MAX, request, page).await?.rows)
     }
@@ -161,7 +161,7 @@ impl Client {
         let request = |after, limit| Request::Children { filter: filter.clone(), after, limit };
         let page = |response| match response {
             Response::Children(page) => Ok(page),
-            other => Err(other),
+            other => Err(Box::new(other)),
         };
         self.list(limit, request, page).await
     }
@@ -178,7 +178,7 @@ impl Client {
         let request = |after, limit| Request::Names { registry: registry.map(str::to_owned), after, limit };
         let page = |response| match response {
             Response::Names(page) => Ok(page),
-            other => Err(other),
+            other => Err(Box::new(other)),
         };
         self.list(limit, request, page).await
     }
@@ -196,7 +196,7 @@ impl Client {
             |after, limit| Request::Plan { supervisor: supervisor.map(str::to_owned), after, limit };
         let page = |response| match response {
             Response::Plan(page) => Ok(page),
-            other => Err(other),
+            other => Err(Box::new(other)),
         };
         self.list(limit, request, page).await
     }
@@ -237,7 +237,7 @@ impl Client {
         &self,
         limit: usize,
         request: impl Fn(Option<Cursor>, u32) -> Request,
-        page: impl Fn(Response) -> Result<Page<T>, Response>,
+        page: impl Fn(Response) -> Result<Page<T>, Box<Response>>,
     ) -> Result<Listing<T>, ClientError> {
         let (mut rows, mut after) = (Vec::new(), None);
         loop {
