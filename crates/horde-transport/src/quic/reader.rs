@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use quinn::{ReadError, RecvStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -12,7 +12,7 @@ use super::decoder::{Decoder, TooLong};
 use super::endpoint::Inner;
 use super::link::Link;
 use super::wire::{Header, MAX_HEADER, VERSION, decode, lane_of};
-use crate::dispatch::deliver_request;
+use crate::dispatch::{Entry, deliver_request};
 use crate::{Event, Lane, RequestError};
 
 /// Pieces taken from a stream at a time; each is what one packet brought.
@@ -97,7 +97,7 @@ async fn read(inner: &Arc<Inner>, link: &Arc<Link>, mut stream: RecvStream) -> R
     decoder.set_limit(inner.limits().frame(lane) + MAX_HEADER);
     loop {
         while let Some(body) = decoder.next()? {
-            deliver(inner, link, lane, &body).await?;
+            deliver(inner, link, lane, body).await?;
         }
         if !fill(&mut decoder, &mut stream).await? {
             return if decoder.is_empty() { Ok(()) } else { Err(Broken::Cut) };
@@ -115,33 +115,50 @@ async fn fill(decoder: &mut Decoder, stream: &mut RecvStream) -> Result<bool, Re
     Ok(true)
 }
 
-async fn deliver(inner: &Arc<Inner>, link: &Arc<Link>, lane: Lane, body: &Bytes) -> Result<(), Broken> {
-    let (header, payload) = decode(body)?;
-    let reply = |id: u64, outcome: Result<Bytes, RequestError>| {
-        if let Some(on_reply) = inner.dispatch.pending.take(id, link.number) {
-            crate::dispatch::guarded(|| on_reply(outcome));
-        }
-    };
-    match header {
-        Header::Frame { topic } => {
-            if let Some(entry) = inner.dispatch.admitting(topic, Some(link.peer.role)) {
-                entry.ready().await;
-                entry.tell(Event::Frame { from: link.peer.id.clone(), lane, frame: payload });
-            }
-        }
+/// What a frame is, once its topic was looked up.
+enum Incoming {
+    Frame(Option<Arc<Entry>>),
+    Request(u64, Duration, Option<Arc<Entry>>),
+    Reply(u64, Result<(), RequestError>),
+}
+
+fn incoming(inner: &Inner, link: &Link, header: &Header<'_>) -> Incoming {
+    let subscriber = |topic| inner.dispatch.admitting(topic, Some(link.peer.role));
+    match *header {
+        Header::Frame { topic } => Incoming::Frame(subscriber(topic)),
         Header::Request { id, timeout_us, topic } => {
-            let entry = inner.dispatch.admitting(topic, Some(link.peer.role));
+            Incoming::Request(id, Duration::from_micros(timeout_us), subscriber(topic))
+        }
+        Header::Reply { id } => Incoming::Reply(id, Ok(())),
+        Header::NoSuchTopic { id } => Incoming::Reply(id, Err(RequestError::NoSuchTopic)),
+        Header::Unanswered { id } => Incoming::Reply(id, Err(RequestError::Unanswered)),
+    }
+}
+
+async fn deliver(inner: &Arc<Inner>, link: &Arc<Link>, lane: Lane, mut body: Bytes) -> Result<(), Broken> {
+    let (header, length) = decode(&body)?;
+    let what = incoming(inner, link, &header);
+    // What is left is the payload: no second owner of its bytes, which would cost an allocation.
+    body.advance(length);
+    match what {
+        Incoming::Frame(Some(entry)) => {
+            entry.ready().await;
+            entry.tell(Event::Frame { from: link.peer.id.clone(), lane, frame: body });
+        }
+        Incoming::Frame(None) => {}
+        Incoming::Request(id, timeout, entry) => {
             if let Some(entry) = &entry {
                 entry.ready().await;
             }
             let (inner, asker) = (inner.clone(), link.clone());
             let answer = Box::new(move |outcome| asker.answer(&inner, id, outcome));
-            let timeout = Duration::from_micros(timeout_us);
-            deliver_request(entry, link.peer.id.clone(), payload, timeout, answer);
+            deliver_request(entry, link.peer.id.clone(), body, timeout, answer);
         }
-        Header::Reply { id } => reply(id, Ok(payload)),
-        Header::NoSuchTopic { id } => reply(id, Err(RequestError::NoSuchTopic)),
-        Header::Unanswered { id } => reply(id, Err(RequestError::Unanswered)),
+        Incoming::Reply(id, outcome) => {
+            if let Some(on_reply) = inner.dispatch.pending.take(id, link.number) {
+                crate::dispatch::guarded(|| on_reply(outcome.map(|()| body)));
+            }
+        }
     }
     Ok(())
 }

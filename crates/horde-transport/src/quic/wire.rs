@@ -125,10 +125,10 @@ pub(crate) fn encode(header: &Header<'_>, payload: Bytes) -> Encoded {
     Encoded { head: head.freeze(), payload: (!copied).then_some(payload) }
 }
 
-/// Takes a frame's body apart.
-pub(crate) fn decode(body: &Bytes) -> Result<(Header<'_>, Bytes), postcard::Error> {
-    let (header, rest) = postcard::take_from_bytes(body)?;
-    Ok((header, body.slice(body.len() - rest.len()..)))
+/// Reads the header of a frame's body; the payload begins behind so many bytes.
+pub(crate) fn decode(body: &[u8]) -> Result<(Header<'_>, usize), postcard::Error> {
+    let (header, payload) = postcard::take_from_bytes(body)?;
+    Ok((header, body.len() - payload.len()))
 }
 
 /// Encodes a message of the link stream, with its length.
