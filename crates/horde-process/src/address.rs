@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::call::{Call, Push};
-use crate::cell::{Inbox, Shared};
+use crate::cell::{Core, Inbox, Shared};
 use crate::frame::{self, Head};
 use crate::mailbox::Refused;
 use crate::node::{NODE, Node};
@@ -162,8 +162,11 @@ impl<P: Process> Ref<P> {
     where
         P::Messages: Lists<P, M, At>,
     {
-        push::<P, M, At>(inbox, message, Reply::nobody(), None)
-            .map_err(|(message, _, refused)| NotSent { message, error: self.refused(refused) })
+        push::<P, M, At>(inbox, message, Reply::nobody(), None).map_err(|(message, _, refused)| {
+            let error =
+                if refused == Refused::Closed { self.closed(inbox.core()) } else { self.refused(refused) };
+            NotSent { message, error }
+        })
     }
 
     fn cast_there<M: Message>(&self, pid: &Pid, message: M) -> Result<(), NotSent<M>> {
@@ -187,6 +190,11 @@ impl<P: Process> Ref<P> {
             Refused::Full => CallError::Full(self.name().clone()),
             Refused::Closed => self.nobody(),
         }
+    }
+
+    /// The process behind it has closed its mailbox.
+    pub(crate) fn closed(&self, core: &Core) -> CallError {
+        if has_moved(core) { CallError::Moved(self.name().clone()) } else { self.nobody() }
     }
 
     pub(crate) fn nobody(&self) -> CallError {
@@ -214,7 +222,10 @@ impl<P: Process> Ref<P> {
         if pid.node() != node.id() {
             return Ok(Route::There(pid.clone()));
         }
-        let process = node.find(pid).ok_or_else(|| self.nobody())?;
+        let process = node.find(pid).ok_or_else(|| match node.0.moved.has(pid.number()) {
+            true => CallError::Moved(self.name().clone()),
+            false => self.nobody(),
+        })?;
         match process.clone().typed::<P>() {
             Some(inbox) => {
                 if let Name::Pid(_) = &named.name {
@@ -225,6 +236,11 @@ impl<P: Process> Ref<P> {
             None => Ok(Route::Other(process)),
         }
     }
+}
+
+/// Whether a process has ended to move to another node.
+pub(crate) fn has_moved(core: &Core) -> bool {
+    core.ended() == Some(&ExitReason::Redistribution)
 }
 
 /// Puts a message into the mailbox behind `inbox`, which is that of a `P`.

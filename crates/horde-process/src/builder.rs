@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::kind::{AnyKind, KindOf, Kinds};
 use crate::learned::Learned;
+use crate::moved::Moved;
 use crate::names::Names;
 use crate::node::Inner;
 use crate::reaper::Reaper;
@@ -72,6 +73,7 @@ impl NodeBuilder {
             table: Table::default(),
             names: Names::default(),
             learned: Learned::default(),
+            moved: Moved::default(),
             peers: Peers::default(),
             services: RwLock::new(HashMap::new()),
             reaper: Reaper::new(self.stuck_after),

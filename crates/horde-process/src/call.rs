@@ -239,7 +239,7 @@ fn here<P: Process, M: Message>(
     loop {
         match push(&*inbox, message, reply, Some(at)) {
             Ok(()) => return Ok(Stage::Here { answer, inbox }),
-            Err((_, _, Refused::Closed)) => return Err(target.refused(Refused::Closed)),
+            Err((_, _, Refused::Closed)) => return Err(target.closed(inbox.core())),
             Err((back, unused, Refused::Full)) => {
                 if let Some(ticket) = inbox.wait_for_room(task.waker()) {
                     return Ok(Stage::Room { message: Some(back), place: Place { inbox, ticket } });
@@ -291,6 +291,7 @@ fn read<P: Process, M: Message>(frame: &Bytes, target: &Ref<P>, limit: Limit) ->
             NODE.sync_scope(target.node()?.clone(), decode)
         }
         Answer::NoProcess => Err(target.nobody()),
+        Answer::Moved => Err(CallError::Moved(target.name().clone())),
         Answer::Full => Err(target.refused(Refused::Full)),
         Answer::UnknownMessage => Err(CallError::UnknownMessage { message: message() }),
         Answer::BadPayload(why) => Err(CallError::BadPayload { message: message(), why }),

@@ -14,6 +14,9 @@ pub enum CallError {
     /// Nobody is there. Not delivered.
     #[error("there is no process {0}; the message was not delivered")]
     NoProcess(Name),
+    /// It has ended here to move to another node, where its name will find it. Not delivered.
+    #[error("{0} moves to another node; the message was not delivered")]
+    Moved(Name),
     /// Its mailbox is full, and stayed so until the deadline of a call. Not delivered.
     #[error("the mailbox of {0} is full; the message was not delivered")]
     Full(Name),
@@ -76,7 +79,7 @@ impl CallError {
             Self::NoProcess(_) | Self::Full(_) | Self::UnknownMessage { .. } | Self::BadPayload { .. } => {
                 true
             }
-            Self::Unbound | Self::NotConnected(_) | Self::TooBig { .. } => true,
+            Self::Unbound | Self::NotConnected(_) | Self::TooBig { .. } | Self::Moved(_) => true,
             Self::Congested(_) | Self::Unsendable(_) => true,
             Self::Timeout(_) | Self::NodeDown(_) | Self::Exited(_) | Self::NoReply | Self::BadReply(_) => {
                 false

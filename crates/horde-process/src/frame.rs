@@ -50,6 +50,8 @@ pub(crate) enum Answer {
     BadReply(String),
     /// The deadline had passed before the message was taken; it was dropped unhandled.
     Expired,
+    /// It has ended to move to another node.
+    Moved,
 }
 
 /// A frame does not read; the text says why.

@@ -56,6 +56,8 @@ mod method;
 #[cfg(all(test, feature = "tokio"))]
 mod model;
 #[cfg(feature = "tokio")]
+mod moved;
+#[cfg(feature = "tokio")]
 mod names;
 #[cfg(feature = "tokio")]
 mod node;

@@ -160,12 +160,18 @@ impl Node {
         })
     }
 
-    /// Tells every resolver that a process has ended.
-    pub(crate) fn unregister_all(&self, pid: &Pid) {
+    /// Tells every resolver that a process has ended, and whether to move.
+    pub(crate) fn unregister_all(&self, pid: &Pid, moves: bool) {
         for map in [&self.0.names.registries, &self.0.names.supervisors] {
             let resolvers: Vec<_> =
                 map.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-            resolvers.iter().for_each(|resolver| resolver.unregister_all(pid));
+            for resolver in resolvers {
+                if moves {
+                    resolver.moves(pid);
+                } else {
+                    resolver.unregister_all(pid);
+                }
+            }
         }
     }
 

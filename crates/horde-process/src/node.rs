@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use crate::cell::lock;
 use crate::kind::Kinds;
 use crate::learned::Learned;
+use crate::moved::Moved;
 use crate::names::Names;
 use crate::reaper::Reaper;
 use crate::remote::Peers;
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) table: Table,
     pub(crate) names: Names,
     pub(crate) learned: Learned,
+    pub(crate) moved: Moved,
     pub(crate) peers: Peers,
     pub(crate) services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     pub(crate) reaper: Reaper,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use horde_transport::{Event, Lane, NodeId, OnReply, Responder, Topic};
 
+use crate::address::has_moved;
 use crate::call::not_sent;
 use crate::cell::{Shared, lock};
 use crate::frame::{self, Answer, Head};
@@ -91,6 +92,7 @@ impl Node {
         let wire = Wire { index, payload: payload.into(), reply: None, deadline: None };
         process.0.deliver(Box::new(wire)).map_err(|(_, refused)| match refused {
             Refused::Full => CallError::Full(name.clone()),
+            Refused::Closed if has_moved(process.core()) => CallError::Moved(name.clone()),
             Refused::Closed => CallError::NoProcess(name.clone()),
         })
     }
@@ -115,7 +117,10 @@ impl Node {
         match frame::read::<Head<'_>>(frame) {
             Ok((Head::Call { target, message }, at)) => match self.0.table.get(target) {
                 Some(process) => deliver_call(&process, message, frame.slice(at..), timeout, responder),
-                None => responder.send(frame::write(&Answer::NoProcess, &[])),
+                None => {
+                    let answer = if self.0.moved.has(target) { Answer::Moved } else { Answer::NoProcess };
+                    responder.send(frame::write(&answer, &[]));
+                }
             },
             Ok(_) => responder.send(frame::write(&Answer::UnknownMessage, &[])),
             Err(error) => {
@@ -242,6 +247,7 @@ pub(crate) fn deliver_call(
     if let Some(reply) = wire.reply {
         reply.answer(match refused {
             Refused::Full => &Answer::Full,
+            Refused::Closed if has_moved(process.core()) => &Answer::Moved,
             Refused::Closed => &Answer::NoProcess,
         });
     }

@@ -18,6 +18,12 @@ pub trait Resolve: Send + Sync + 'static {
 
     /// Takes all keys from the local process `pid`, which has ended. Called for each that ends, also for those that hold none.
     fn unregister_all(&self, pid: &Pid);
+
+    /// In place of [`Resolve::unregister_all`] when `pid` has ended to move to another node, where its new copy will register.
+    /// Whoever keeps its keys until then spares callers the gap: they are told [`crate::CallError::Moved`]. By default they go.
+    fn moves(&self, pid: &Pid) {
+        self.unregister_all(pid);
+    }
 }
 
 /// Why a name was not given. Nothing was registered.

@@ -67,8 +67,8 @@ impl<P: Process, M: Message> Future for Sending<P, M> {
                 Ok(()) => return Poll::Ready(Ok(())),
                 Err((back, _, refused)) => (back, refused),
             };
-            let error = this.target.refused(refused);
             if refused == Refused::Closed {
+                let error = this.target.closed(inbox.core());
                 return Poll::Ready(Err(NotSent { message: back, error }));
             }
             message = back;
@@ -86,6 +86,7 @@ impl<P: Process, M: Message> Future for Sending<P, M> {
                 return Poll::Pending;
             }
             *this.place = None;
+            let error = this.target.refused(refused);
             return Poll::Ready(Err(NotSent { message, error }));
         }
     }

@@ -143,8 +143,12 @@ impl Node {
     pub(crate) fn bury(&self, core: &Core, control: Control, reason: &ExitReason) {
         let pid = core.pid();
         let rare = control.into_rare();
+        let moves = *reason == ExitReason::Redistribution;
+        if moves {
+            self.0.moved.note(pid.number());
+        }
         self.remove(pid, rare.as_deref().map_or(&[], |rare| &rare.names));
-        self.unregister_all(pid);
+        self.unregister_all(pid, moves);
         let Some(rare) = rare else { return };
         for other in rare.links {
             if other.node() == self.id() {

@@ -65,6 +65,17 @@ async fn each_way_to_fail_on_another_node_has_its_own_error() {
 }
 
 #[tokio::test]
+async fn who_calls_a_process_that_has_moved_from_another_node_is_told_so() {
+    let (_network, one, two) = pair();
+    let tally = two.spawn::<Tally>(0).await.unwrap();
+    let pid = tally.pid().unwrap();
+    two.stop(&pid, ExitReason::Redistribution, Shutdown::Infinity);
+    assert_eq!(within(tally.ended()).await, ExitReason::Redistribution);
+    let from_one = Ref::<Tally>::new(&one, &tally);
+    assert_eq!(within(from_one.call(Get)).await, Err(CallError::Moved((&pid).into())));
+}
+
+#[tokio::test]
 async fn a_process_of_another_type_with_the_same_message_answers() {
     let (_network, one, two) = pair();
     let watchdog = two.spawn::<Watchdog>(()).await.unwrap();

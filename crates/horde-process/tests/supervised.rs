@@ -318,6 +318,43 @@ async fn a_name_of_a_registry_is_held_before_the_answer_and_free_before_the_end_
     assert_eq!(node.resolve(&name), None);
 }
 
+/// A registry of one name that keeps it for the new copy of a process that moves.
+#[derive(Default)]
+struct Keeps(OneName);
+
+impl Resolve for Keeps {
+    fn resolve(&self, key: &[u8]) -> Option<Pid> {
+        self.0.resolve(key)
+    }
+    fn register(&self, key: &[u8], value: &[u8], pid: &Pid, claim: Option<&Claim>) -> Result<(), NameTaken> {
+        self.0.register(key, value, pid, claim)
+    }
+    fn unregister_all(&self, pid: &Pid) {
+        self.0.unregister_all(pid);
+    }
+    fn moves(&self, _: &Pid) {}
+}
+
+#[tokio::test]
+async fn who_calls_a_process_that_has_moved_away_is_told_so_under_its_pid_and_under_a_name_that_was_kept() {
+    let (node, _opener) = node();
+    let (ear, mut heard) = ear();
+    node.resolver(Scheme::Registry("names".into()), Arc::new(Keeps::default()));
+    let name = Name::Registry { registry: "names".into(), key: b"key".to_vec() };
+    let start = Start { name: Some((name.clone(), b"value".to_vec())), ..worker("a") };
+    let pid = node.start(start, Arc::clone(&ear) as Arc<_>, 1).unwrap();
+    within(heard.recv()).await;
+    let known = Ref::<Worker>::new(&node, &pid);
+    assert!(within(known.call(Log)).await.is_ok());
+    node.stop(&pid, ExitReason::Redistribution, Shutdown::Infinity);
+    assert!(matches!(within(heard.recv()).await, Some(Heard::Exited(1, ..))));
+    let moved = |name: &Name| Err(CallError::Moved(name.clone()));
+    assert_eq!(within(known.call(Log)).await, moved(&(&pid).into()), "its mailbox is still held");
+    assert_eq!(within(Ref::<Worker>::new(&node, &pid).call(Log)).await, moved(&(&pid).into()));
+    assert_eq!(within(Ref::<Worker>::new(&node, &name).call(Log)).await, moved(&name));
+    assert!(CallError::Moved(name).not_delivered());
+}
+
 #[tokio::test]
 async fn a_closed_node_has_ended_its_processes_and_starts_no_more() {
     let (node, _opener) = node();

@@ -316,6 +316,10 @@ impl Resolve for Shared {
     fn unregister_all(&self, pid: &Pid) {
         self.act(|names, now| names.process_ended(now, pid));
     }
+
+    fn moves(&self, pid: &Pid) {
+        self.act(|names, now| names.process_moves(now, pid));
+    }
 }
 
 /// Hears the network for a registry that may be gone.

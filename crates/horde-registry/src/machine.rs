@@ -17,6 +17,7 @@ mod config;
 mod entry;
 mod error;
 mod index;
+mod moving;
 mod order;
 mod output;
 mod purge;
@@ -39,6 +40,7 @@ pub use output::{Change, Message, Output};
 pub use view::{Host, Member, Presence};
 
 use index::Index;
+use moving::Outranked;
 use view::Nodes;
 
 /// The replica id of a node: its name's hash, and its incarnation.
@@ -58,6 +60,12 @@ pub struct Names {
     held: BTreeMap<Key, Held>,
     /// The same by process number.
     holders: BTreeMap<u64, BTreeSet<Key>>,
+    /// Names of living local processes that another copy of their child holds: theirs again once that copy is gone.
+    outranked: Outranked,
+    /// Names of local processes that have ended to move, until when they are kept for the new copy.
+    moving: BTreeMap<Key, (Pid, Duration)>,
+    /// The same in the order of time.
+    moved: VecDeque<(Duration, Key)>,
     /// All names, by the node and process that hold them.
     index: Index,
     nodes: Nodes,
@@ -90,6 +98,9 @@ impl Names {
             replica: Replica::new(id, config.crdt.clone(), config.order),
             held: BTreeMap::new(),
             holders: BTreeMap::new(),
+            outranked: Outranked::default(),
+            moving: BTreeMap::new(),
+            moved: VecDeque::new(),
             index: Index::default(),
             nodes: Nodes::new(local.clone(), config.purge_after),
             replicas: BTreeMap::new(),
@@ -134,6 +145,8 @@ impl Names {
             }
             self.release(key);
         }
+        self.outranked.remove(key);
+        self.moving.remove(key);
         self.holders.entry(pid.number()).or_default().insert(key.clone());
         let entry = Arc::new(entry);
         self.held.insert(key.clone(), Held { entry: Arc::clone(&entry), overruled: None });
@@ -209,13 +222,34 @@ impl Names {
 
     /// A local process has ended: its names go with it.
     pub fn process_ended(&mut self, now: Now, pid: &Pid) {
-        if *pid.node() != self.local {
-            return;
-        }
-        for key in self.holders.remove(&pid.number()).unwrap_or_default() {
-            self.held.remove(&key);
+        for (key, _) in self.let_go(pid) {
             self.erase(now, &key);
         }
+    }
+
+    /// A local process has ended and runs on elsewhere: the names that it holds as a supervised child lead to it until its new
+    /// copy takes them, or `move_patience` is over. The others go with it.
+    pub fn process_moves(&mut self, now: Now, pid: &Pid) {
+        let until = now.monotonic + self.config.move_patience;
+        for (key, entry) in self.let_go(pid) {
+            if entry.claim.is_none() {
+                self.erase(now, &key);
+                continue;
+            }
+            self.moving.insert(key.clone(), (pid.clone(), until));
+            self.moved.push_back((until, key));
+        }
+    }
+
+    /// A local process holds nothing any more; what it held. Nothing is written.
+    fn let_go(&mut self, pid: &Pid) -> Vec<(Key, Arc<Entry>)> {
+        if *pid.node() != self.local {
+            return Vec::new();
+        }
+        self.outranked.forget(pid.number());
+        let keys = self.holders.remove(&pid.number()).unwrap_or_default();
+        let held = keys.into_iter().filter_map(|key| self.held.remove(&key).map(|held| (key, held.entry)));
+        held.collect()
     }
 
     /// Takes what membership says of all members, in place of what it said before.
@@ -226,6 +260,7 @@ impl Names {
         self.replica.set_members(hosts.iter().map(replica_id));
         self.coordinators = purge::coordinators(&hosts);
         self.hide();
+        self.retake(now);
         self.neighbours(now);
         self.check_ready();
         self.pump(now);
@@ -296,7 +331,8 @@ impl Names {
     /// When [`Names::handle_timeout`] is due, on the clock of [`Now::monotonic`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        [self.replica.poll_timeout(), self.nodes.next_turn()].into_iter().flatten().min()
+        let moved = self.moved.front().map(|(until, _)| *until);
+        [self.replica.poll_timeout(), self.nodes.next_turn(), moved].into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -304,6 +340,7 @@ impl Names {
         self.replica.handle_timeout(now);
         self.pump(now);
         self.purge(now);
+        self.give_up_moves(now);
     }
 
     /// The next thing for the driver to do.
@@ -347,6 +384,11 @@ impl Names {
                 "{key:?} has no holder"
             );
         }
+        assert!(
+            self.outranked.keys().all(|key| !self.held.contains_key(key)),
+            "nobody waits for what it holds"
+        );
+        assert!(self.moving.len() <= self.moved.len(), "each name that moves has its time");
         let held: usize = self.holders.values().map(BTreeSet::len).sum();
         assert_eq!(held, self.held.len(), "the holders are the held, by process");
         assert!(self.holders.values().all(|keys| keys.len() <= self.config.max_names_per_process));

@@ -18,6 +18,7 @@ mod exits;
 mod faults;
 mod launch;
 mod moving;
+mod patience;
 mod plan;
 mod quorum;
 mod reconcile;
@@ -46,6 +47,7 @@ pub use plan::PlannedMove;
 pub use roster::{Host, Presence};
 
 use coordinate::{Caller, Coordination, User, Waiter};
+use patience::Patience;
 use requests::Purpose;
 use roster::Roster;
 use run::{Origin, Run};
@@ -224,8 +226,8 @@ pub struct Children {
     starting: usize,
     /// Children that another member was asked to take over.
     taking: BTreeSet<ChildId>,
-    /// Children that another member has taken from here, and whose record does not say so here yet.
-    handed: BTreeMap<ChildId, NodeId>,
+    /// What waits because records may be behind.
+    patience: Patience,
     /// Since when a record's owner is nobody that was ever seen here.
     strangers: BTreeMap<NodeId, Duration>,
     /// Runs whose `Starting` no record shows yet; written when the input is drained and init still runs.
@@ -290,7 +292,7 @@ impl Children {
             queued: BTreeMap::new(),
             starting: 0,
             taking: BTreeSet::new(),
-            handed: BTreeMap::new(),
+            patience: Patience::default(),
             strangers: BTreeMap::new(),
             unwritten: BTreeSet::new(),
             timers,

@@ -91,6 +91,28 @@ impl Headcount {
             .try_fold(since, |last, at| at.map(|at| last.max(at)))
     }
 
+    /// A child that is lost, doubled or untracked, if there is one.
+    pub(super) fn culprit(&self, started: usize) -> Option<String> {
+        let mut copies: BTreeMap<String, usize> = (0..started).map(|number| (name(number), 0)).collect();
+        for entry in self.running() {
+            *copies.entry(entry.id.clone()).or_insert(1) += 1;
+        }
+        copies.into_iter().find(|(_, count)| *count != 1).map(|(id, _)| id)
+    }
+
+    /// Runs of a child on the nodes that are there, in words.
+    pub(super) fn story(&self, id: &str, since: u64) -> String {
+        let of_node = |(node, entries): (&String, &Vec<Entry>)| {
+            let of_child = entries.iter().filter(|entry| entry.id == id).map(|entry| {
+                let relative = |at: u64| i128::from(at) - i128::from(since);
+                let end = entry.ended_us.map_or("now".to_owned(), |at| format!("{}", relative(at)));
+                format!("{node} generation {} [{}, {end}] us", entry.generation, relative(entry.started_us))
+            });
+            of_child.collect::<Vec<_>>()
+        };
+        self.nodes.iter().flat_map(of_node).collect::<Vec<_>>().join("; ")
+    }
+
     pub(super) fn verdict(&self, started: usize) -> Verdict {
         let expected: BTreeSet<String> = (0..started).map(name).collect();
         let mut copies: BTreeMap<&str, usize> = BTreeMap::new();

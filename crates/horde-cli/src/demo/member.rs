@@ -149,6 +149,7 @@ impl Member {
             Order::Census => Report::Census { entries: self.census.entries() },
             Order::Count => Report::Count { running: self.census.running() },
             Order::Members => self.members(),
+            Order::Explain { child } => self.explain(&child),
             Order::Cut { addresses, lost } => {
                 let quic = self.node.quic().context("a node of the demo speaks QUIC")?;
                 addresses.into_iter().for_each(|address| quic.cut(address, lost));
@@ -163,6 +164,17 @@ impl Member {
         let news = lock(&self.news);
         let (down, risen) = (news.down.clone(), news.risen.clone());
         Report::Members { up: up.map(|member| member.id.to_string()).collect(), down, risen }
+    }
+
+    fn explain(&self, child: &str) -> Report {
+        let children = self.children.which_children();
+        let record = children.into_iter().find(|known| known.id.as_str() == child);
+        let record = record.map_or("no record".to_owned(), |known| {
+            format!("{:?} of {} in generation {}", known.status, known.node, known.generation)
+        });
+        let name = self.names.via::<Worker>(child).pid();
+        let name = name.map_or("nobody".to_owned(), |pid| pid.to_string());
+        Report::Explained { text: format!("record: {record}, name: {name}") }
     }
 
     async fn start_children(&self, from: usize, to: usize) -> Report {

@@ -28,6 +28,8 @@ pub(crate) enum Order {
     Count,
     /// Say who is here, and when that changed.
     Members,
+    /// Say what the records here say of this child, and who holds its name.
+    Explain { child: String },
     /// Lose everything to and from these addresses, or no longer.
     Cut { addresses: Vec<SocketAddr>, lost: bool },
 }
@@ -72,6 +74,8 @@ pub(crate) enum Report {
     Count { running: usize },
     /// The members that are up, as this node sees them, and when it saw others go down and come up.
     Members { up: Vec<String>, down: Vec<(String, u64)>, risen: Vec<(String, u64)> },
+    /// What is known here of a child, in words.
+    Explained { text: String },
     /// The last word of a node that was told to stop: how many of its children were not moved, and what ran here.
     Left { unmoved: usize, entries: Vec<Entry> },
     /// It could not do what was asked.

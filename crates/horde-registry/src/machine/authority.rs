@@ -47,8 +47,12 @@ impl Names {
     fn judge(&mut self, now: Now, key: &Key) {
         let winner = self.replica.get(key).cloned();
         let Some(held) = self.held.get_mut(key) else {
+            if self.retake_one(now, key) {
+                return;
+            }
             // A name of a local process that gave it up, lost it or ended, and whose other holder is gone now.
-            if winner.is_some_and(|winner| *winner.pid.node() == self.local) {
+            let left = |winner: &Entry| *winner.pid.node() == self.local && !self.is_moving(key, winner);
+            if winner.is_some_and(|winner| left(&winner)) {
                 self.erase(now, key);
             }
             return;
@@ -77,7 +81,9 @@ impl Names {
             self.write(now, key, ours);
         } else if let Some(winner) = winner {
             self.release(key);
-            if !ours.same_child(&winner) {
+            if ours.same_child(&winner) {
+                self.outranked.insert(key, ours);
+            } else {
                 let (pid, winner) = (ours.pid.clone(), winner.pid.clone());
                 self.outputs.push_back(Output::Signal { pid, key: key.clone(), winner });
             }

@@ -22,6 +22,9 @@ pub struct Config {
     pub sweep_interval: Duration,
     /// Names looked at in one step while a dead node's are removed; the rest follow in the next step. Default 4,096.
     pub purge_batch: usize,
+    /// How long the name of a process that moves to another node leads to where it was, unless its new copy takes it
+    /// sooner. Default 5 s, sane 1 s to 1 min; then it is removed.
+    pub move_patience: Duration,
     /// The replica below.
     pub crdt: delta_crdt::Config,
 }
@@ -36,6 +39,7 @@ impl Default for Config {
             purge_after: Duration::from_secs(60),
             sweep_interval: Duration::from_secs(60),
             purge_batch: 4096,
+            move_patience: Duration::from_secs(5),
             crdt: delta_crdt::Config::default(),
         }
     }

@@ -301,3 +301,74 @@ fn a_copy_is_ready_once_synced_from_a_host_that_is() {
     assert_eq!(cluster.sites[1].ready, 1);
     assert_eq!(cluster.sites[1].holder("ada"), Some(cluster.pid(0, 1)));
 }
+
+#[test]
+fn a_copy_that_lost_its_name_to_a_higher_claim_has_it_back_when_that_copy_ends() {
+    let mut cluster = three();
+    let (a, b) = (cluster.sites[0].id.clone(), cluster.sites[1].id.clone());
+    cluster.cut = vec![(0, 1), (0, 2)];
+    cluster.register_as(0, 1, "ada", Some(&claim("child", 1, &a))).unwrap();
+    cluster.register_as(1, 1, "ada", Some(&claim("child", 2, &b))).unwrap();
+    cluster.settle();
+    cluster.cut.clear();
+    cluster.settle();
+    // The copy with the higher claim was on its way elsewhere, and the other one stays in its place.
+    cluster.end(1, 1);
+    cluster.settle();
+    assert_eq!(cluster.holders("ada"), vec![Some(cluster.pid(0, 1)); 3]);
+    cluster.end(0, 1);
+    cluster.settle();
+    assert_eq!(cluster.holders("ada"), [None, None, None]);
+}
+
+#[test]
+fn a_copy_that_lost_its_name_has_it_back_when_the_node_of_the_other_is_dead_and_not_once_it_has_ended() {
+    let mut cluster = three();
+    let (a, b) = (cluster.sites[0].id.clone(), cluster.sites[1].id.clone());
+    cluster.cut = vec![(0, 1), (0, 2)];
+    for (number, name) in [(1, "ada"), (2, "bob")] {
+        cluster.register_as(0, number, name, Some(&claim(name, 1, &a))).unwrap();
+        cluster.register_as(1, number, name, Some(&claim(name, 2, &b))).unwrap();
+    }
+    cluster.settle();
+    cluster.cut.clear();
+    cluster.settle();
+    cluster.end(0, 2);
+    cluster.see(0, &[(1, Presence::Down)]);
+    cluster.see(2, &[(1, Presence::Down)]);
+    cluster.settle();
+    let ada = Some(cluster.pid(0, 1));
+    assert_eq!((cluster.sites[0].holder("ada"), cluster.sites[2].holder("ada")), (ada.clone(), ada));
+    assert_eq!((cluster.sites[0].holder("bob"), cluster.sites[2].holder("bob")), (None, None));
+}
+
+#[test]
+fn the_name_of_a_child_that_moves_leads_to_where_it_was_until_its_new_copy_takes_it() {
+    let mut cluster = three();
+    let (a, b) = (cluster.sites[0].id.clone(), cluster.sites[1].id.clone());
+    cluster.register_as(0, 1, "ada", Some(&claim("child", 1, &a))).unwrap();
+    cluster.register(0, 1, "no child's").unwrap();
+    cluster.settle();
+    cluster.moves(0, 1);
+    cluster.exchange();
+    assert_eq!(cluster.holders("ada"), vec![Some(cluster.pid(0, 1)); 3]);
+    cluster.register_as(1, 1, "ada", Some(&claim("child", 2, &b))).unwrap();
+    cluster.settle();
+    assert_eq!(cluster.holders("ada"), vec![Some(cluster.pid(1, 1)); 3]);
+    assert_eq!(cluster.holders("no child's"), [None, None, None]);
+    cluster.pass(Duration::from_secs(6));
+    assert_eq!(cluster.holders("ada"), vec![Some(cluster.pid(1, 1)); 3], "it is the new copy's alone");
+}
+
+#[test]
+fn the_name_of_a_child_whose_new_copy_does_not_come_goes_after_a_while() {
+    let mut cluster = three();
+    let a = cluster.sites[0].id.clone();
+    cluster.register_as(0, 1, "ada", Some(&claim("child", 1, &a))).unwrap();
+    cluster.settle();
+    cluster.moves(0, 1);
+    cluster.pass(Duration::from_secs(4));
+    assert_eq!(cluster.holders("ada"), vec![Some(cluster.pid(0, 1)); 3]);
+    cluster.pass(Duration::from_secs(3));
+    assert_eq!(cluster.holders("ada"), [None, None, None]);
+}

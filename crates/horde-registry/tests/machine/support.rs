@@ -171,6 +171,13 @@ impl Cluster {
         self.sites[at].drain();
     }
 
+    pub(crate) fn moves(&mut self, at: usize, number: u64) {
+        let now = self.now();
+        let pid = self.sites[at].pid(number);
+        self.sites[at].names.process_moves(now, &pid);
+        self.sites[at].drain();
+    }
+
     /// One round: all flush, all that was sent arrives but on cut links. True if anything did.
     pub(crate) fn exchange(&mut self) -> bool {
         let now = self.now();

@@ -27,8 +27,11 @@ impl Children {
         }
         if launch.kind == LaunchKind::Fresh || self.starting < self.options.max_starting {
             self.spawn(now, launch, origins, VecDeque::new());
-        } else if let Some((_, waiting)) = self.queued.get_mut(&id) {
+        } else if let Some((earlier, waiting)) = self.queued.get_mut(&id) {
             waiting.extend(origins);
+            if (launch.life, launch.generation) > (earlier.life, earlier.generation) {
+                *earlier = launch;
+            }
         } else {
             self.queue.push_back(id.clone());
             self.queued.insert(id, (launch, origins));
@@ -79,7 +82,13 @@ impl Children {
                 }
                 run.after = Some((launch, origins));
             }
-            _ => run.origins.extend(origins),
+            _ => {
+                // It takes that place too, once its `init` has answered.
+                if launch.life == run.rank.life && launch.generation > run.rank.generation {
+                    run.raised = Some((launch.generation, launch.state));
+                }
+                run.origins.extend(origins);
+            }
         }
     }
 
@@ -105,6 +114,7 @@ impl Children {
             enders: Vec::new(),
             given: None,
             after: None,
+            raised: None,
         };
         let id = run.wish.id.clone();
         self.begin(run, state);
@@ -115,7 +125,7 @@ impl Children {
     pub(super) fn begin(&mut self, run: Run, state: Option<horde_process::State>) {
         let token = self.number();
         let id = run.wish.id.clone();
-        self.handed.remove(&id);
+        self.patience.is_back(&id);
         let claim = Claim { supervisor: self.supervisor.clone(), child: id.shared(), rank: run.rank.clone() };
         if matches!(run.phase, Phase::Starting(None | Some(LaunchKind::Fresh))) {
             self.unwritten.insert(token);
@@ -176,6 +186,7 @@ impl Children {
         let Some(run) = self.runs.get_mut(&token) else { return };
         run.phase = Phase::Running;
         run.pid = Some(pid.clone());
+        let raised = run.raised.take();
         let (id, origins) = (run.wish.id.clone(), std::mem::take(&mut run.origins));
         let rank = &self.runs[&token].rank;
         if self.replica.get(&id).is_some_and(|record| record.ends(rank.life) || record.rank() > *rank) {
@@ -185,6 +196,9 @@ impl Children {
         }
         self.emit(Event::Started { id: id.clone(), pid: pid.clone() });
         self.tell(&id, origins, &Ok(pid));
+        if let Some((generation, state)) = raised {
+            self.reclaim(now, token, generation, state);
+        }
     }
 
     pub(super) fn write_running(&mut self, now: Now, token: u64) {

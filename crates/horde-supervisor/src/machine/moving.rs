@@ -43,6 +43,9 @@ impl Children {
         if self.options.redistribution != Redistribution::Active || self.draining || !self.ready {
             return;
         }
+        if self.patience.is_meeting(now.monotonic) {
+            return;
+        }
         let moving = self
             .runs
             .values()
@@ -144,8 +147,7 @@ impl Children {
 
     fn moved(&mut self, now: Now, token: u64, id: ChildId, to: NodeId) {
         self.drop_run(now, token);
-        // Until its record comes, ours says that it is here: it must not run here again for that.
-        self.handed.insert(id.clone(), to.clone());
+        self.patience.handed(now.monotonic, id.clone(), to.clone());
         self.emit(Event::Moved { id, to });
         self.redistribute(now);
     }

@@ -1,5 +1,6 @@
 //! What runs against what the records say, in both directions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use delta_crdt::Change;
@@ -77,7 +78,7 @@ impl Children {
         if self.waiters.contains_key(id) {
             self.wake_waiters(id, record);
         }
-        if self.roster.is_gone(&record.owner) {
+        if self.roster.is_gone(&record.owner) && !self.patience.is_late(now.monotonic, id, &record.owner) {
             self.take_over(now, id);
         }
     }
@@ -187,9 +188,10 @@ impl Children {
         if self.draining {
             return;
         }
-        let Some(mine) = self.owned.get(&self.me) else { return self.handed.clear() };
-        self.handed.retain(|id, to| mine.contains(id) && !self.roster.is_gone(to));
-        let elsewhere = |id: &ChildId| self.handed.contains_key(id) || self.queued.contains_key(id);
+        let nothing = BTreeSet::new();
+        let mine = self.owned.get(&self.me).unwrap_or(&nothing);
+        self.patience.recall(now.monotonic, mine, |node| self.roster.is_gone(node));
+        let elsewhere = |id: &ChildId| self.patience.is_handed(id) || self.queued.contains_key(id);
         let lost: Vec<ChildId> =
             mine.iter().filter(|id| !self.run_of.contains_key(*id) && !elsewhere(id)).cloned().collect();
         for id in lost {

@@ -181,6 +181,11 @@ impl Roster {
         self.hosts.values().any(|host| host.hosting && host.presence == Presence::Doubtful)
     }
 
+    /// The members that are gone, but for those that were forgotten.
+    pub(super) fn gone(&self) -> impl Iterator<Item = NodeId> {
+        self.hosts.keys().filter(|node| self.is_gone(node)).cloned()
+    }
+
     pub(super) fn is_known(&self, node: &NodeId) -> bool {
         self.hosts.contains_key(node) || self.departed.contains(node)
     }

@@ -28,6 +28,8 @@ pub(super) struct Run {
     pub(super) given: Option<State>,
     /// A launch of the same child that waits until this run's slot is free.
     pub(super) after: Option<(Launch, Vec<Origin>)>,
+    /// The generation of a higher claim, and its state, whose place it takes once it runs.
+    pub(super) raised: Option<(u64, Option<State>)>,
 }
 
 #[derive(Debug)]

@@ -29,10 +29,13 @@ impl Children {
         let again = diff.readied.iter().filter(|_| !self.ready);
         for node in diff.connected.iter().chain(again) {
             self.replica.peer_up(now, super::replica_id(node));
+            self.patience.meets(now.monotonic, node.clone());
         }
         for node in &diff.disconnected {
             self.replica.peer_down(now, super::replica_id(node));
+            self.patience.has_met(node);
         }
+        self.patience.are_gone(now.monotonic, self.roster.gone());
         let replicas: Vec<ReplicaId> = self.roster.replicas().collect();
         self.replica.set_members(replicas);
         self.drain_replica(now);
@@ -48,10 +51,13 @@ impl Children {
     pub(super) fn synced(&mut self, now: Now, peer: ReplicaId) {
         let Some(node) = self.roster.node(peer).cloned() else { return };
         if self.options.quorum != Quorum::None {
-            self.caught_up.insert(node);
+            self.caught_up.insert(node.clone());
             self.ready_if_caught_up(now);
         } else if !self.ready && self.roster.is_ready(&node) {
             self.become_ready(now);
+        }
+        if self.patience.has_met(&node) {
+            self.redistribute(now);
         }
     }
 
@@ -113,6 +119,7 @@ impl Children {
         let busy = self.taking.contains(id) || self.queued.contains_key(id) || self.run_of.contains_key(id);
         // Without takeover a child waits for its node to come back; one that was forgotten will not.
         let waits = !self.options.takeover && !self.roster.has_departed(&record.owner);
+        let waits = waits || self.patience.waits(now.monotonic, id);
         if !ours || busy || waits || !record.is_wanted() || !self.is_lost(&record.owner) {
             return;
         }

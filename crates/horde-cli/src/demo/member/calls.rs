@@ -111,7 +111,7 @@ fn kind(error: &CallError) -> &'static str {
         CallError::NoProcess(_) => "no process",
         CallError::NotConnected { .. } => "not connected",
         CallError::NodeDown(_) => "interrupted",
-        CallError::Exited(ExitReason::Redistribution) => "moved",
+        CallError::Moved(_) | CallError::Exited(ExitReason::Redistribution) => "moved",
         CallError::Exited(_) => "exited",
         CallError::Timeout(_) => "timeout",
         CallError::NoReply => "no reply",

@@ -81,6 +81,9 @@ impl Demo<'_> {
         let verdict = count.verdict(self.children);
         self.verdict.add(verdict);
         self.must(verdict.is_clean(), || format!("{after}: what runs is not what was started: {verdict:?}"));
+        if let Some(child) = count.culprit(self.children) {
+            self.explain(after, &child, &count).await?;
+        }
         let misplaced = count.misplaced(&self.placement());
         self.must(misplaced == 0, || format!("{after}: {misplaced} children run where they do not belong"));
         let spread: std::collections::BTreeMap<String, u64> =
@@ -95,6 +98,16 @@ impl Demo<'_> {
             "  each runs once, and answers by name from each of {nodes} nodes: {answered} answers{repeated}, {failed} failures"
         ));
         Ok(if again == 0 { 0 } else { called })
+    }
+
+    /// Says what is known of a child with which something is wrong.
+    async fn explain(&mut self, after: &str, child: &str, count: &Headcount) -> anyhow::Result<()> {
+        self.fail(format!("{after}: runs of {child}: {}", count.story(child, unix_us())));
+        for (node, report) in self.fleet.ask_all(&Order::Explain { child: child.to_owned() }).await? {
+            let Report::Explained { text } = report else { anyhow::bail!("{node} does not explain") };
+            self.fail(format!("{after}: {child} as {node} knows it: {text}"));
+        }
+        Ok(())
     }
 
     /// Waits until each node sees all as up. Answers when the last of them saw another one rise, at `since` or later.
