@@ -88,10 +88,10 @@ async fn cluster(network: &Network, log: &Log) -> Vec<(Node, Supervisor)> {
 }
 
 async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + DEADLINE;
     while !holds() {
-        assert!(Instant::now() < end, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await; // tidy: sleep, several events lead to it
     }
 }
 
