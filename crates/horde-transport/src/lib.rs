@@ -48,7 +48,7 @@ pub use trust::{
 };
 
 /// What the fuzz targets call; no part of the interface.
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::quic::fuzzing::{lane, link, names};
