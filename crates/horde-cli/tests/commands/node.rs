@@ -75,8 +75,13 @@ impl Node {
     }
 
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
         // The shell's own `kill`: no package, and no unsafe code here. Our child, not waited for: the number is its own.
-        let told = Command::new("sh").args(["-c", &format!("kill -s TERM {}", self.child.id())]).status();
+        let told = Command::new("sh").args(["-c", &format!("kill -s {name} {}", self.child.id())]).status();
         assert!(told.unwrap().success());
     }
 

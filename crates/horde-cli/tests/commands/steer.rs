@@ -107,3 +107,24 @@ fn a_member_that_was_killed_is_forgotten_on_all_members_and_a_new_start_of_it_jo
         scene.until_members(node, is_back);
     }
 }
+
+#[test]
+fn a_member_that_only_stood_still_and_was_forgotten_ends_with_the_reason_when_it_goes_on() {
+    let mut scene = Scene::new(&["one", "two", "three"]);
+    scene.node("three").signal("STOP");
+    let is_down = |members: &[serde_json::Value]| {
+        members.iter().any(|member| name(member, "node") == "three" && member["status"] == "Down")
+    };
+    for node in ["one", "two"] {
+        scene.until_members(node, is_down);
+    }
+    assert!(scene.run("forget three", "one").ok);
+    let mut three = scene.take("three");
+    three.signal("CONT");
+    assert_eq!(three.ended().code(), Some(1));
+    three.says("this node was forgotten while it was away");
+    for node in ["one", "two"] {
+        let members = scene.run("members --json", node).objects("member");
+        assert_eq!(members.iter().map(|member| name(member, "node")).collect::<Vec<_>>(), ["one", "two"]);
+    }
+}
