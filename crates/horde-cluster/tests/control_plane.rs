@@ -94,7 +94,10 @@ fn while_all_user_threads_are_blocked_heartbeats_go_on_and_the_lag_is_told() {
     assert!(lag.lag() >= BLOCKED);
     println!("told of a lag, after: {told:?}");
     assert!(unheard.is_empty(), "no heartbeat was missed: {unheard:?}");
-    assert_eq!(observer.view().degraded().map(|(id, _)| id.clone()).collect::<Vec<_>>(), [id.clone()]);
+    assert_eq!(
+        observer.view().degraded().map(|(id, _)| id.clone()).collect::<Vec<_>>(),
+        std::slice::from_ref(&id)
+    );
     assert_eq!(observer.view().get(&id).map(|member| member.status), Some(MemberStatus::Up));
 
     drop(release);

@@ -1,5 +1,7 @@
 //! Moves between two members, with what the replicas say held back where that matters.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

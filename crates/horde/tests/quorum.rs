@@ -1,5 +1,7 @@
 //! Children under `Quorum::Majority`: they never run twice, and nothing runs without a majority.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
