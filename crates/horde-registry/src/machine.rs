@@ -16,6 +16,7 @@ mod authority;
 mod config;
 mod entry;
 mod error;
+mod faults;
 mod index;
 mod moving;
 mod order;
@@ -35,6 +36,8 @@ use horde_transport::NodeId;
 pub use config::Config;
 pub use entry::{Entry, Key};
 pub use error::{OwnerError, Part, RegisterError};
+#[cfg(any(test, feature = "faults"))]
+pub use faults::Fault;
 pub use order::Order;
 pub use output::{Change, Message, Output};
 pub use view::{Host, Member, Presence};
@@ -55,6 +58,7 @@ pub fn replica_id(node: &NodeId) -> ReplicaId {
 pub struct Names {
     local: NodeId,
     config: Config,
+    faults: faults::Faults,
     replica: Replica<Key, Arc<Entry>, Order>,
     /// What the living processes of this node hold: the authority over it is here.
     held: BTreeMap<Key, Held>,
@@ -114,6 +118,7 @@ impl Names {
             outputs: VecDeque::new(),
             local,
             config,
+            faults: faults::Faults::default(),
         };
         names.replica.set_members([id]);
         names
@@ -361,6 +366,12 @@ impl Names {
     pub fn keys(&self, pid: &Pid) -> impl Iterator<Item = &Key> {
         let shown = !self.hidden.contains(pid.node());
         self.index.of(pid).filter(move |_| shown)
+    }
+
+    /// How many names are stored, those of dead nodes included until they are removed.
+    #[must_use]
+    pub fn stored(&self) -> usize {
+        self.replica.len()
     }
 
     /// Whether others can sync from this copy.

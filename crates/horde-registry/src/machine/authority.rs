@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use delta_crdt::{Change, Now};
 
+use super::faults::Fault;
 use super::output::Change as NameChange;
 use super::{Entry, Key, Names, Output};
 
@@ -59,6 +60,7 @@ impl Names {
         };
         let ours = Arc::clone(&held.entry);
         let keeps = match &winner {
+            None if self.faults.has(Fault::BelievesRemovals) => return self.release(key),
             None => true,
             Some(winner) if winner.pid == ours.pid => {
                 held.entry = Arc::clone(winner);
@@ -71,6 +73,10 @@ impl Names {
                 true
             }
             Some(winner) if *winner.pid.node() == self.local => true,
+            Some(_) if self.faults.has(Fault::LoserTakesAgain) => true,
+            Some(winner) if self.faults.has(Fault::JudgesCopies) => {
+                self.config.order.compare(&ours, winner).is_gt()
+            }
             Some(winner) => self.config.order.keeps(&ours, winner),
         };
         if keeps {
@@ -81,7 +87,7 @@ impl Names {
             self.write(now, key, ours);
         } else if let Some(winner) = winner {
             self.release(key);
-            if ours.same_child(&winner) {
+            if ours.same_child(&winner) && !self.faults.has(Fault::JudgesCopies) {
                 self.outranked.insert(key, ours);
             } else {
                 let (pid, winner) = (ours.pid.clone(), winner.pid.clone());

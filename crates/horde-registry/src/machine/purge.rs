@@ -8,6 +8,7 @@ use delta_crdt::Now;
 use horde_ring::{KeyHash, Member, Members, Placement, Rendezvous};
 use horde_transport::NodeId;
 
+use super::faults::Fault;
 use super::view::Standing;
 use super::{Key, Names};
 
@@ -21,6 +22,9 @@ pub(super) fn coordinators<'a>(hosts: impl IntoIterator<Item = &'a NodeId>) -> R
 impl Names {
     /// One step: at most `purge_batch` names of one dead node.
     pub(super) fn purge(&mut self, now: Now) {
+        if self.faults.has(Fault::KeepsTheDead) {
+            return;
+        }
         let Some((node, known)) = self.nodes.due(now.monotonic) else { return };
         let grace = match known.standing {
             Standing::Gone => std::time::Duration::ZERO,

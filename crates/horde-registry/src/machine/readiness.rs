@@ -1,5 +1,6 @@
 //! When others may sync from this copy.
 
+use super::faults::Fault;
 use super::{Names, Output};
 
 impl Names {
@@ -15,7 +16,7 @@ impl Names {
             from_ready |= host.ready && self.synced.contains(id);
             lower |= *id < self.local;
         }
-        if from_ready || (!any_ready && !lower) {
+        if from_ready || (!any_ready && !lower) || self.faults.has(Fault::ReadyBeforeSynced) {
             self.ready = true;
             self.outputs.push_back(Output::Ready);
         }
