@@ -21,6 +21,18 @@ pub(crate) struct Args {
     /// Run each seed twice and compare the traces.
     #[arg(long)]
     pub(crate) doublecheck: bool,
+    /// Break each rule on the list of deliberate faults, and look how many seeds it takes until that is noticed.
+    #[arg(long, conflicts_with_all = ["seeds", "first", "seed"])]
+    pub(crate) broken: bool,
+    /// Tell the scripted stories: the known failures of the peers.
+    #[arg(long, conflicts_with_all = ["seeds", "first", "seed"])]
+    pub(crate) stories: bool,
+    /// Measure larger and larger clusters: a table, and a picture in `target/sim-scale.svg`.
+    #[arg(long, conflicts_with_all = ["seeds", "first", "seed"])]
+    pub(crate) scale: bool,
+    /// Shorten the run of `--seed` to what its failure takes.
+    #[arg(long, requires = "seed")]
+    pub(crate) reduce: bool,
     /// Further flags for the simulator itself, after `--`.
     #[arg(last = true)]
     pub(crate) more: Vec<String>,
@@ -36,9 +48,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             command.arg(flag).arg(number.to_string());
         }
     }
-    if args.doublecheck {
-        command.arg("--doublecheck");
-    }
+    let flags = [
+        ("--doublecheck", args.doublecheck),
+        ("--broken", args.broken),
+        ("--stories", args.stories),
+        ("--scale", args.scale),
+        ("--reduce", args.reduce),
+    ];
+    command.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
     command.args(&args.more);
     shell::run(&mut command)
 }

@@ -79,7 +79,7 @@ pub(crate) fn run(seed: u64, nodes: Option<usize>) -> Outcome {
     world.quieten();
     world.pass(BUSY + QUIET);
     let failure = world.verdict().map(|failure| format!("children: {failure}"));
-    Outcome { failure, history: world.history, events: world.events }
+    Outcome { failure, history: world.history, events: world.events, ..Outcome::default() }
 }
 
 impl World {

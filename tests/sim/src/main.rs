@@ -22,37 +22,182 @@ struct Args {
     /// Runs each seed twice and compares the traces.
     #[arg(long)]
     doublecheck: bool,
+    /// Breaks each rule on the list of deliberate faults, and looks how many seeds it takes until that is noticed.
+    #[arg(long, conflicts_with_all = ["seeds", "first", "seed"])]
+    broken: bool,
+    /// Two copies of a child at once under a quorum are a failure, not only counted.
+    #[arg(long)]
+    strict: bool,
+    /// Measures larger and larger clusters, and draws the figures into this file.
+    #[arg(long, conflicts_with_all = ["seeds", "first", "seed"], num_args = 0..=1, default_missing_value = "target/sim-scale.svg")]
+    scale: Option<std::path::PathBuf>,
+    /// Tells the scripted stories.
+    #[arg(long, conflicts_with_all = ["seeds", "first", "seed"])]
+    stories: bool,
+    /// Shortens the run of `--seed` to what its failure takes.
+    #[arg(long, requires = "seed")]
+    reduce: bool,
+    /// Of what the seed plans, does only this, by number, as `--reduce` prints it.
+    #[arg(long, requires = "seed", value_delimiter = ',')]
+    keep: Option<Vec<u32>>,
 }
 
-#[expect(clippy::print_stdout, reason = "it is what the command is for")]
 fn main() -> ExitCode {
     let args = Args::parse();
-    let (first, count) = args.seed.map_or((args.first, args.seeds), |seed| (seed, 1));
-    let (mut failed, mut events) = (0_u64, 0_u64);
-    for seed in first..first.saturating_add(count) {
-        let outcome = run(seed, args.nodes);
-        events += outcome.events;
-        let differs = args.doublecheck && run(seed, args.nodes).history.trace() != outcome.history.trace();
-        if args.seed.is_some() {
-            print!("{}", outcome.history);
+    if let Some(file) = &args.scale {
+        return scale(file);
+    }
+    match (args.broken, args.stories, args.seed) {
+        (true, ..) => broken(),
+        (_, true, _) => stories(),
+        (.., Some(seed)) if args.reduce => reduce(seed, args.nodes),
+        (.., Some(seed)) if args.keep.is_some() => {
+            let keep = args.keep.map(|keep| keep.into_iter().collect());
+            verdict(seed, horde_sim::run_cluster(seed, args.nodes, keep))
         }
-        let failure = if differs { Some("two runs of one seed differ".to_owned()) } else { outcome.failure };
+        (.., Some(seed)) => one(seed, &args),
+        _ => many(&args),
+    }
+}
+
+/// Runs seeds, and says which fail.
+#[expect(clippy::print_stdout, reason = "it is what the command is for")]
+fn many(args: &Args) -> ExitCode {
+    let (mut failed, mut events, mut doubled) = (0_u64, 0_u64, 0_u64);
+    for seed in args.first..args.first.saturating_add(args.seeds) {
+        let outcome = horde_sim::run(seed, args.nodes);
+        events += outcome.events;
+        doubled += u64::from(outcome.overlap.is_some());
+        let strict = || outcome.overlap.clone().filter(|_| args.strict);
+        let failure = outcome.failure.clone().or_else(strict).or_else(|| differs(args, seed, &outcome));
         if let Some(failure) = failure {
             failed += 1;
             println!("seed {seed}: {failure}");
             println!("REPRODUCE WITH: cargo xtask sim --seed {seed}");
         }
     }
-    println!("sim: {count} seeds, {failed} failed ({events} events)");
+    if doubled > 0 {
+        println!("in {doubled} seeds two copies of a child ran at once under a quorum (--strict shows them)");
+    }
+    println!("sim: {} seeds, {failed} failed ({events} events)", args.seeds);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A panic in a machine is a failure of its seed like any other.
-fn run(seed: u64, nodes: Option<usize>) -> horde_sim::Outcome {
-    std::panic::catch_unwind(|| horde_sim::run(seed, nodes)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        let failure = Some(format!("panicked: {}", text.unwrap_or_default()));
-        horde_sim::Outcome { failure, history: horde_sim::History::default(), events: 0 }
-    })
+/// Runs one seed, and prints what happened.
+fn one(seed: u64, args: &Args) -> ExitCode {
+    let outcome = horde_sim::run(seed, args.nodes);
+    let differs = differs(args, seed, &outcome);
+    let told = match outcome.failure {
+        Some(_) => outcome,
+        None => horde_sim::run_cluster(seed, args.nodes, None),
+    };
+    verdict(seed, horde_sim::Outcome { failure: told.failure.clone().or(differs), ..told })
+}
+
+/// Whether a second run of the seed is another, if that is asked.
+fn differs(args: &Args, seed: u64, outcome: &horde_sim::Outcome) -> Option<String> {
+    if !args.doublecheck {
+        return None;
+    }
+    let again = horde_sim::run(seed, args.nodes);
+    let same = again.trace == outcome.trace
+        && again.events == outcome.events
+        && again.history.trace() == outcome.history.trace();
+    (!same).then(|| "two runs of one seed differ".to_owned())
+}
+
+#[expect(clippy::print_stdout, reason = "it is what the command is for")]
+fn verdict(seed: u64, outcome: horde_sim::Outcome) -> ExitCode {
+    print!("{}", outcome.history);
+    match &outcome.failure {
+        Some(failure) => {
+            println!("seed {seed}: {failure}");
+            println!("REPRODUCE WITH: cargo xtask sim --seed {seed}");
+            println!("SHORTEN WITH: cargo xtask sim --seed {seed} -- --reduce");
+            ExitCode::FAILURE
+        }
+        None => {
+            println!("sim: seed {seed} holds ({} events)", outcome.events);
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "it is what the command is for")]
+fn reduce(seed: u64, nodes: Option<usize>) -> ExitCode {
+    let Some(reduced) = horde_sim::reduce(seed, nodes) else {
+        println!("the cluster of seed {seed} does not fail");
+        return ExitCode::SUCCESS;
+    };
+    let keep: Vec<String> = reduced.keep.iter().map(u32::to_string).collect();
+    print!("{}", reduced.outcome.history);
+    println!("seed {seed}: {}", reduced.outcome.failure.unwrap_or_default());
+    println!("{} of {} planned events are needed ({} runs)", keep.len(), reduced.planned, reduced.runs);
+    println!("REPRODUCE WITH: cargo xtask sim --seed {seed} -- --keep {}", keep.join(","));
+    ExitCode::FAILURE
+}
+
+/// Measures clusters of growing size.
+#[expect(clippy::print_stdout, reason = "it is what the command is for")]
+fn scale(file: &std::path::Path) -> ExitCode {
+    let mut rows = Vec::new();
+    for (nodes, names) in [(3, 1_000), (10, 1_000), (30, 1_000), (64, 1_000), (100, 1_000)] {
+        match horde_sim::scale(nodes, names) {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                println!("{nodes} nodes: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    print!("{}", horde_sim::table(&rows));
+    match std::fs::write(file, horde_sim::picture(&rows)) {
+        Ok(()) => {
+            println!("drawn into {}", file.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("{}: {error}", file.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells each story, and says how it ended.
+#[expect(clippy::print_stdout, reason = "it is what the command is for")]
+fn stories() -> ExitCode {
+    let mut failed = 0;
+    let stories = horde_sim::scenarios();
+    for (name, story) in &stories {
+        match story() {
+            None => println!("held: {name}"),
+            Some(wrong) => {
+                failed += 1;
+                println!("NOT held: {name}: {wrong}");
+            }
+        }
+    }
+    println!("sim: {} stories, {failed} ended badly", stories.len());
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Each deliberate fault and how soon it is caught.
+#[expect(clippy::print_stdout, reason = "it is what the command is for")]
+fn broken() -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut missed = 0;
+    for (broken, limit) in horde_sim::BROKEN {
+        match horde_sim::catch(*broken, *limit) {
+            Some((seed, failure)) => {
+                let line = failure.lines().next().unwrap_or_default();
+                println!("{broken:?}: caught by seed {seed} of {limit}: {line}");
+            }
+            None => {
+                missed += 1;
+                println!("{broken:?}: NOT caught by {limit} seeds");
+            }
+        }
+    }
+    println!("sim: {} rules broken, {missed} not noticed", horde_sim::BROKEN.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

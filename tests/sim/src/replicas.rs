@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use delta_crdt::{Config, LastWriter, Message, Now, Output, Replica, ReplicaId};
+use delta_crdt::{Config, LastWriter, Message, Now, Output, Replica, ReplicaId, Warning};
 
 use crate::queue::Queue;
-use crate::{History, Outcome, Rng};
+use crate::{Broken, History, Outcome, Rng};
 
 type Map = Replica<u64, u64, LastWriter>;
 
@@ -31,47 +31,63 @@ struct World {
     wakes: Vec<u64>,
     loss: u64,
     keys: u64,
+    /// Whoever is out of sight is no member: nobody waits for it with a tombstone.
+    forgets: bool,
     events: u64,
+    broken: Option<Broken>,
+    /// Two replicas said that they differ under equal vectors.
+    diverged: Option<String>,
 }
 
 /// Faults end after this, and quiet must bring all replicas together.
 const BUSY: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_secs(20);
 
-pub(crate) fn run(seed: u64, nodes: Option<usize>) -> Outcome {
-    let mut world = World::new(seed, nodes);
+pub(crate) fn run(seed: u64, nodes: Option<usize>, broken: Option<Broken>) -> Outcome {
+    let mut world = World::new(seed, nodes, broken);
     world.pass(BUSY);
     world.loss = 0;
     world.side.fill(0);
     world.reconnect();
     world.pass(BUSY + QUIET);
     let failure = world.verdict();
-    Outcome { failure, history: world.history, events: world.events }
+    Outcome { failure, history: world.history, events: world.events, ..Outcome::default() }
 }
 
 impl World {
-    fn new(seed: u64, nodes: Option<usize>) -> Self {
+    fn new(seed: u64, nodes: Option<usize>, broken: Option<Broken>) -> Self {
         let mut rng = Rng::new(seed, 1);
         let count = nodes.unwrap_or_else(|| rng.between(2, 5) as usize);
         let shards = if rng.chance(50) { 1 } else { 4 };
-        let config = Config { shards, ..Config::default() };
+        let small = rng.chance(50);
+        let config = Config {
+            shards,
+            max_batch_ops: if small { 2 } else { 1_024 },
+            max_fragment_keys: if small { 1 } else { 1_024 },
+            session_window: if small { 2 } else { 32 },
+            ..Config::default()
+        };
         let id = |node: usize| ReplicaId { node: node as u64 + 1, epoch: 1 };
         let mut world = Self {
             queue: Queue::new(),
             history: History::new(count),
-            replicas: (0..count).map(|node| Replica::new(id(node), config.clone(), LastWriter)).collect(),
+            replicas: (0..count).map(|node| replica(id(node), config.clone(), broken)).collect(),
+            broken,
             side: vec![0; count],
             skew: (0..count)
                 .map(|_| if rng.chance(20) { rng.below(7_200_000) } else { rng.below(50) })
                 .collect(),
             wakes: vec![0; count],
             loss: if rng.chance(70) { rng.below(40) } else { 0 },
-            keys: rng.between(1, 6),
+            keys: if rng.chance(30) { rng.between(20, 200) } else { rng.between(1, 6) },
+            forgets: rng.chance(30),
             events: 0,
+            diverged: None,
             rng,
         };
         world.reconnect();
-        for _ in 0..world.rng.between(5, 120) {
+        let most = if world.keys > 6 { 600 } else { 120 };
+        for _ in 0..world.rng.between(5, most) {
             let (node, at) = (world.rng.index(count), world.rng.below(BUSY.as_millis() as u64));
             let happening = match world.rng.below(40) {
                 0 => Happening::Restart(node),
@@ -105,7 +121,11 @@ impl World {
                     self.replicas[node].peer_down(now, *id);
                 }
             }
-            self.replicas[node].set_members(ids.iter().copied());
+            let members = ids
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| !self.forgets || self.side[*other] == self.side[node]);
+            self.replicas[node].set_members(members.map(|(_, id)| *id));
             self.drain(node);
         }
     }
@@ -167,10 +187,11 @@ impl World {
     /// A crash without storage: a new epoch, and nothing known.
     fn restart(&mut self, node: usize) {
         let old = self.replicas[node].id();
-        let id = ReplicaId { node: old.node, epoch: old.epoch + 1 };
+        let epoch = if self.broken == Some(Broken::OneEpoch) { old.epoch } else { old.epoch + 1 };
+        let id = ReplicaId { node: old.node, epoch };
         let config = self.replicas[node].config().clone();
         self.history.note(self.queue.now, node, || format!("restarts as epoch {}", id.epoch));
-        self.replicas[node] = Replica::new(id, config, LastWriter);
+        self.replicas[node] = replica(id, config, self.broken);
         for other in (0..self.replicas.len()).filter(|other| *other != node) {
             let now = self.now(other);
             self.replicas[other].peer_down(now, old);
@@ -181,6 +202,12 @@ impl World {
     fn drain(&mut self, node: usize) {
         let from = self.replicas[node].id();
         while let Some(output) = self.replicas[node].poll_output() {
+            if let Output::Warning(Warning::Diverged { peer, shard }) = output {
+                let told = || {
+                    format!("replicas: shard {shard} of {from:?} and {peer:?} differs under equal vectors")
+                };
+                self.diverged.get_or_insert_with(told);
+            }
             let Output::Send { to, message } = output else { continue };
             let reachable = self.node_of(to).is_some_and(|other| self.side[other] == self.side[node]);
             if reachable && !self.rng.chance(self.loss) {
@@ -202,7 +229,18 @@ impl World {
             .map(|replica| replica.iter().map(|(key, value)| (*key, *value)).collect())
             .collect();
         self.replicas.iter().for_each(Map::check_invariants);
+        if self.diverged.is_some() {
+            return self.diverged.clone();
+        }
         (shown.len() > 1)
             .then(|| format!("replicas: {} different states after heal and quiet: {shown:?}", shown.len()))
     }
+}
+
+fn replica(id: ReplicaId, config: Config, broken: Option<Broken>) -> Map {
+    let mut replica = Replica::new(id, config, LastWriter);
+    if let Some(Broken::Replica(rule)) = broken {
+        replica.break_rule(rule);
+    }
+    replica
 }

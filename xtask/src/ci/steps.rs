@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How many fixed seeds every run simulates, and how many that depend on the clock.
 const SEEDS: u64 = 100;
+const FRESH_SEEDS: u64 = 500;
 
 /// Crates that need no operating system.
 const NO_STD: &[&str] = &["delta-crdt", "horde-ring"];
@@ -107,12 +108,16 @@ fn docs() -> Result<()> {
     shell::run(shell::cargo(line.split(' ')).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// The fixed seeds, then seeds that no run has seen: a failure prints how to run its seed again.
+/// The fixed seeds, then seeds that no run has seen, some of them twice: a failure prints how to run its seed again. Then
+/// the deliberate faults, each of which must be noticed. The remembered seeds are among the tests.
 fn simulate() -> Result<()> {
     sim::run(&sim::Args { seeds: Some(SEEDS), first: Some(1), ..sim::Args::default() })?;
     let fresh =
         SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs();
-    sim::run(&sim::Args { seeds: Some(SEEDS), first: Some(fresh), ..sim::Args::default() })
+    sim::run(&sim::Args { seeds: Some(FRESH_SEEDS), first: Some(fresh), ..sim::Args::default() })?;
+    let some = sim::Args { seeds: Some(SEEDS / 10), first: Some(fresh), doublecheck: true, ..sim::Args::default() };
+    sim::run(&some)?;
+    sim::run(&sim::Args { broken: true, ..sim::Args::default() })
 }
 
 /// The README's command, word by word; real processes and doc tests are in it. Result lines are said again at the

@@ -1,0 +1,92 @@
+//! Children: what was acknowledged runs exactly once, what runs is named by a record, what has ended does not run.
+
+use std::collections::BTreeMap;
+
+use horde_supervisor::ChildState;
+
+use crate::cluster::World;
+
+impl World {
+    /// Where a copy of each child runs.
+    fn copies(&self) -> BTreeMap<&str, Vec<usize>> {
+        let mut copies: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for node in self.nodes.iter().filter(|node| node.is_alive()) {
+            for child in node.processes.values().filter_map(|process| process.child.as_ref()) {
+                copies.entry(&child.id).or_default().push(node.index);
+            }
+        }
+        copies
+    }
+
+    /// Invariants 1 and 9: exactly once, and no longer without a copy than healing takes.
+    pub(super) fn children_run_once(&self) -> Option<String> {
+        let copies = self.copies();
+        if let Some((id, nodes)) = copies.iter().find(|(_, nodes)| nodes.len() > 1) {
+            return Some(format!("{id} runs on {nodes:?}; its records:{}", self.records_of(id)));
+        }
+        for (id, life) in self.promises.must_run() {
+            let count = copies.get(id).map_or(0, Vec::len);
+            if count != 1 && !self.may_rest(id) {
+                let records = self.records_of(id);
+                return Some(format!(
+                    "{id} was acknowledged in life {life} and runs {count} times; its records:{records}"
+                ));
+            }
+        }
+        None
+    }
+
+    /// Whether a child that should run may be without a copy: it failed as often as it may, or nobody runs its version.
+    fn may_rest(&self, id: &str) -> bool {
+        let alive = || self.nodes.iter().filter(|node| node.is_alive());
+        let Some(record) = alive().find_map(|node| node.children.record(&id.into())) else { return false };
+        match &record.state {
+            ChildState::Failed(_) => {
+                let troubles = self.promises.troubles.get(id).copied().unwrap_or(0);
+                // Whoever loses sight of its node counts that against the child.
+                troubles + self.downs > self.plan.options.max_restarts
+            }
+            ChildState::Unplaceable => !alive().any(|node| record.spec.version <= node.version),
+            _ => false,
+        }
+    }
+
+    /// Invariant 2: no process runs that no record names.
+    pub(super) fn nothing_runs_untracked(&self) -> Option<String> {
+        for node in self.nodes.iter().filter(|node| node.is_alive()) {
+            for (number, process) in &node.processes {
+                let Some(child) = &process.child else { continue };
+                let record = node.children.record(&child.id.as_str().into());
+                let pid = record.and_then(|record| record.pid());
+                let tracked = pid.is_some_and(|pid| *pid.node() == node.id && pid.number() == *number);
+                if !tracked {
+                    let records = self.records_of(&child.id);
+                    return Some(format!(
+                        "process {number} of {} on {:?} is named by no record:{records}",
+                        child.id, node.id
+                    ));
+                }
+            }
+        }
+        None
+    }
+
+    /// Invariant 8: what was acknowledged as ended runs again only if a user started it anew.
+    pub(super) fn what_ended_does_not_run(&self) -> Option<String> {
+        for (id, life) in self.promises.must_not_run() {
+            for node in self.nodes.iter().filter(|node| node.is_alive()) {
+                let mut children = node.processes.values().filter_map(|process| process.child.as_ref());
+                let ghost = children.find(|child| child.id == id && child.claim.rank.life <= life);
+                if let Some(ghost) = ghost {
+                    return Some(format!(
+                        "{id} was ended in life {life} and runs in life {} on {:?}:{}",
+                        ghost.claim.rank.life,
+                        node.id,
+                        self.records_of(id)
+                    ));
+                }
+            }
+        }
+        None
+    }
+}

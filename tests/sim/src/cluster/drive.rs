@@ -1,0 +1,312 @@
+//! What the drivers of a node do: they feed its machines and perform what these ask for.
+
+use std::time::Duration;
+
+use delta_crdt::Message;
+use horde_cluster::MemberEvent;
+use horde_cluster::machine::{Input, Output as ClusterOutput};
+use horde_registry::machine::Output as NamesOutput;
+use horde_supervisor::Response;
+use horde_supervisor::machine::Effect;
+use horde_transport::{DownReason, RequestError};
+
+use super::net::{ChildrenMessage, Frame, NamesMessage, Reply, Sync};
+use super::node::{Asked, CHILDREN, NAMES};
+use super::{Arrival, Happening, World};
+
+impl World {
+    /// Gives a node's machines what has come.
+    pub(crate) fn hear(&mut self, node: usize, arrival: Arrival) {
+        let now = self.time(node);
+        let sim = &mut self.nodes[node];
+        match arrival {
+            Arrival::Up(_, peer) => {
+                let id = peer.id.clone();
+                sim.membership.handle(now.monotonic, Input::PeerUp(peer));
+                if sim.hosting {
+                    sim.names.link_up(now, &id);
+                    sim.children.reconnected(now, &id);
+                }
+            }
+            Arrival::Down(peer, reason) => {
+                if sim.hosting {
+                    sim.names.link_down(now, &peer);
+                }
+                sim.membership.handle(now.monotonic, Input::PeerDown { peer, reason });
+            }
+            Arrival::Hint(peer) => sim.membership.handle(now.monotonic, Input::CrashHint { peer }),
+            Arrival::Frame(conn, from, frame) => self.take(node, conn, from, frame),
+            Arrival::Outcome(number, outcome) => self.outcome(node, number, outcome),
+            Arrival::Drive(at) if sim.armed == Some(at) => {
+                sim.armed = None;
+                self.drive(node);
+            }
+            Arrival::Drive(_) => {}
+            Arrival::View => self.see(node),
+            Arrival::Born(process) => self.born(node, process),
+            Arrival::Inited(process) => self.inited(node, process),
+            Arrival::Overdue(process) => self.overdue(node, process),
+            Arrival::Ended(process, reason) => self.ended(node, process, reason),
+            Arrival::Deed(deed) => self.deed(node, deed),
+        }
+    }
+
+    /// A frame of a peer.
+    fn take(&mut self, node: usize, conn: u64, from: usize, frame: Frame) {
+        let now = self.time(node);
+        let sim = &mut self.nodes[node];
+        let Some(peer) = sim.ends.iter().find(|(_, end)| end.conn == conn).map(|(id, _)| id.clone()) else {
+            return;
+        };
+        let member = peer == sim.id || sim.membership.view().get(&peer).is_some();
+        match frame {
+            Frame::Membership(frame) => {
+                sim.membership.handle(now.monotonic, Input::Frame { from: peer, frame });
+            }
+            Frame::Lease(frame) => sim.leases.frame(now.monotonic, &peer, &frame),
+            // Nobody subscribes to their topics yet.
+            Frame::Names(_) | Frame::Children(_) if !sim.hosting => {}
+            Frame::Names(message) => match open(message) {
+                Ok(message) => sim.names.receive(now, &peer, message),
+                Err(error) => self.fail(format!("a registry's frame is not read: {error}")),
+            },
+            Frame::Children(message) if member => match open(message) {
+                Ok(message) => sim.children.receive(now, &peer, message),
+                Err(error) => self.fail(format!("a supervisor's frame is not read: {error}")),
+            },
+            Frame::Probe { number, frame } => {
+                let answered = sim.membership.answer(&frame).is_some();
+                let outcome = if answered { Ok(Reply::Here) } else { Err(RequestError::Unanswered) };
+                self.answer(node, conn, from, Frame::Reply { number, outcome });
+            }
+            Frame::Ask { number, request } if member && sim.hosting => {
+                let responder = sim.number();
+                sim.askers.insert(responder, (conn, from, number));
+                sim.children.request(now, responder, request);
+            }
+            Frame::Ask { number, .. } => {
+                let outcome = Err(RequestError::Unanswered);
+                self.answer(node, conn, from, Frame::Reply { number, outcome });
+            }
+            Frame::Children(_) => {}
+            Frame::Call { number, pid } => {
+                let found = sim.processes.get(&pid).filter(|process| process.up);
+                let found = found.map(|process| process.child.as_ref().map(|child| child.id.clone()));
+                let outcome = found.map(Reply::Called).ok_or(RequestError::Unanswered);
+                self.answer(node, conn, from, Frame::Reply { number, outcome });
+            }
+            Frame::Reply { number, outcome } => self.outcome(node, number, outcome),
+        }
+    }
+
+    fn outcome(&mut self, node: usize, number: u64, outcome: Result<Reply, RequestError>) {
+        let now = self.time(node);
+        let sim = &mut self.nodes[node];
+        let Some((_, asked)) = sim.pending.remove(&number) else { return };
+        match (asked, outcome) {
+            (Asked::Probe(probe), outcome) => {
+                let answered = outcome.is_ok();
+                sim.membership.handle(now.monotonic, Input::Probed { probe, answered });
+            }
+            (Asked::Children(number), outcome) => {
+                let outcome = outcome.map(|reply| match reply {
+                    Reply::Children(response) => response,
+                    _ => Response::NotNow,
+                });
+                sim.children.reply(now, number, outcome);
+            }
+            (Asked::Call(call), Ok(Reply::Called(child))) => self.called(node, call, child),
+            (Asked::Call(_), _) => {}
+        }
+    }
+
+    /// The drivers' tasks: timers, then what waits to be sent.
+    fn drive(&mut self, node: usize) {
+        let now = self.time(node);
+        let sim = &mut self.nodes[node];
+        let due = |at: Option<Duration>| at.is_some_and(|at| at <= now.monotonic);
+        if due(sim.membership.poll_timeout()) {
+            sim.membership.handle_timeout(now.monotonic);
+        }
+        if due(sim.leases.poll_timeout()) {
+            sim.leases.handle_timeout(now.monotonic);
+        }
+        if !sim.hosting {
+            return;
+        }
+        if sim.names.needs_flush() {
+            sim.names.flush(now);
+        }
+        if due(sim.names.poll_timeout()) {
+            sim.names.handle_timeout(now);
+        }
+        if due(sim.children.poll_timeout()) {
+            sim.children.handle_timeout(now);
+        }
+        sim.children.flush(now);
+        while let Some((to, message)) = self.nodes[node].children.poll_sync() {
+            let message = self.wrap(message, ChildrenMessage::encode);
+            self.send(node, &to, Frame::Children(message));
+        }
+    }
+
+    fn wrap<M>(&self, message: M, encode: impl Fn(&M) -> Vec<u8>) -> Sync<M> {
+        let bytes = encode(&message);
+        if self.plan.values { Sync::Value(Box::new(message), bytes.len()) } else { Sync::Bytes(bytes) }
+    }
+
+    /// Performs all that a node's machines ask for, and says when its drivers look next.
+    pub(crate) fn settle(&mut self, node: usize) {
+        loop {
+            let sim = &mut self.nodes[node];
+            if let Some(output) = sim.membership.poll_output() {
+                self.membership_output(node, output);
+            } else if let Some(output) = sim.leases.poll_output() {
+                self.lease_output(node, output);
+            } else if let Some(output) = sim.names.poll_output() {
+                self.names_output(node, output);
+            } else if let Some(effect) = sim.children.poll_effect() {
+                self.effect(node, effect);
+            } else {
+                break;
+            }
+        }
+        drop(self.nodes[node].children.take_changes());
+        if self.nodes[node].is_alive() {
+            self.check_step(node);
+            self.depart(node);
+            self.arm(node);
+        }
+    }
+
+    fn arm(&mut self, node: usize) {
+        let lag = Duration::from_micros(self.plan.lag);
+        let sim = &self.nodes[node];
+        let due = [sim.membership.poll_timeout(), sim.leases.poll_timeout()];
+        let hosted = [sim.names.poll_timeout(), sim.children.poll_timeout()];
+        let hosted = hosted.into_iter().filter(|_| sim.hosting);
+        let mut at =
+            due.into_iter().chain(hosted).flatten().min().map(|at| sim.clock.when(at).max(self.queue.now));
+        let waits = sim.hosting && (sim.names.needs_flush() || sim.children.needs_drive());
+        if waits && sim.armed.is_none_or(|armed| armed > self.queue.now + lag) {
+            let soon = self.queue.now + Duration::from_micros(self.rng.below(self.plan.lag + 1));
+            at = Some(at.map_or(soon, |at| at.min(soon)));
+        }
+        let Some(at) = at.filter(|at| sim.armed.is_none_or(|armed| *at < armed)) else { return };
+        let life = sim.life;
+        self.nodes[node].armed = Some(at);
+        let after = at.saturating_sub(self.queue.now);
+        self.queue.after(after, Happening::Arrive { node, life, arrival: Arrival::Drive(at) });
+    }
+
+    fn membership_output(&mut self, node: usize, output: ClusterOutput) {
+        match output {
+            ClusterOutput::Send { to, frame } => drop(self.send(node, &to, Frame::Membership(frame))),
+            ClusterOutput::Probe { to, probe, frame, timeout } => {
+                self.request(node, &to, Asked::Probe(probe), timeout, |number| Frame::Probe {
+                    number,
+                    frame,
+                });
+            }
+            ClusterOutput::Dial(address) => {
+                self.nodes[node].dials.insert(address);
+                if self.nodes[node].dialling.insert(address) {
+                    let life = self.nodes[node].life;
+                    let dial = Happening::Dial { node, life, to: address, tries: 0 };
+                    self.queue.after(Duration::from_micros(100), dial);
+                }
+            }
+            ClusterOutput::Undial(address) => drop(self.nodes[node].dials.remove(&address)),
+            ClusterOutput::Disconnect { peer, why } => {
+                self.hang_up(node, &peer, DownReason::Disconnected, DownReason::Lost(why));
+            }
+            ClusterOutput::Publish { events, .. } => {
+                for event in events {
+                    self.history.note(self.queue.now, node, || format!("{event:?}"));
+                    if let MemberEvent::Down(member) = &event {
+                        self.check_down(node, member);
+                    }
+                }
+                let (life, after) = (self.nodes[node].life, self.rng.below(self.plan.lag + 1));
+                let view = Happening::Arrive { node, life, arrival: Arrival::View };
+                self.queue.after(Duration::from_micros(after), view);
+            }
+            ClusterOutput::Warn(warning) => {
+                self.history.note(self.queue.now, node, || format!("warns: {warning}"))
+            }
+        }
+    }
+
+    fn names_output(&mut self, node: usize, output: NamesOutput) {
+        match output {
+            NamesOutput::Send { to, message } => {
+                let message = self.wrap(message, NamesMessage::encode);
+                self.send(node, &to, Frame::Names(message));
+            }
+            NamesOutput::Signal { pid, key, winner } => self.signal(node, &pid, &key, winner),
+            NamesOutput::Ready => {
+                self.check_ready(node);
+                self.announce_ready(node, NAMES, true);
+            }
+            NamesOutput::Warning(delta_crdt::Warning::Diverged { .. }) => {
+                self.fail(format!("two copies of the registry differ under equal vectors, n{node} says"));
+            }
+            _ => {}
+        }
+    }
+
+    fn announce_ready(&mut self, node: usize, horde: &str, ready: bool) {
+        let now = self.time(node).monotonic;
+        self.history.note(self.queue.now, node, || format!("{horde} is ready: {ready}"));
+        let mut meta = self.nodes[node].membership.meta().clone();
+        meta.hordes.entry(horde.to_owned()).or_default().ready = ready;
+        if let Err(error) = self.nodes[node].membership.set_meta(now, meta) {
+            self.fail(format!("a meta is too big: {error}"));
+        }
+    }
+
+    fn effect(&mut self, node: usize, effect: Effect) {
+        match effect {
+            Effect::Spawn { token, spec, claim, .. } => self.spawn(node, token, spec, claim),
+            Effect::Stop { pid, reason, shutdown } => self.stop(node, &pid, reason, shutdown),
+            Effect::Request { number, to, request, timeout } => {
+                let ask = |number| Frame::Ask { number, request };
+                self.request(node, &to, Asked::Children(number), timeout, ask);
+            }
+            Effect::Respond { responder, response } => {
+                if let Some((conn, to, number)) = self.nodes[node].askers.remove(&responder) {
+                    let outcome = Ok(Reply::Children(response));
+                    self.answer(node, conn, to, Frame::Reply { number, outcome });
+                }
+            }
+            Effect::Answer { ticket, answer } => self.answered(node, ticket, &answer),
+            Effect::Ready => {
+                self.check_caught_up(node);
+                self.announce_ready(node, CHILDREN, true);
+            }
+            Effect::Unready => self.announce_ready(node, CHILDREN, false),
+            Effect::Idle => {
+                let now = self.time(node).monotonic;
+                let sim = &mut self.nodes[node];
+                sim.leases.set_idle(now, true);
+            }
+            Effect::Doubt(id) => {
+                let now = self.time(node).monotonic;
+                self.nodes[node].leases.doubt(now, &id);
+            }
+            // This world has no quorum policy.
+            Effect::Event(event) => self.history.note(self.queue.now, node, || format!("{event:?}")),
+        }
+    }
+}
+
+fn open<K, V>(message: Sync<Message<K, V>>) -> Result<Message<K, V>, delta_crdt::DecodeError>
+where
+    K: delta_crdt::Key + serde::de::DeserializeOwned,
+    V: serde::de::DeserializeOwned,
+{
+    match message {
+        Sync::Bytes(bytes) => Message::decode(&bytes),
+        Sync::Value(message, _) => Ok(*message),
+    }
+}
