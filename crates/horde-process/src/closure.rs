@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use crate::cell::lock;
 use crate::kind::KindOf;
-use crate::{Context, ExitReason, Name, Node, Pid, Process, SpawnError, Stop};
+use crate::{Context, ExitReason, Name, Node, Pid, Process, Shutdown, SpawnError, Stop};
 
 /// A future whose error ends its process.
 type Work = Pin<Box<dyn Future<Output = Result<(), Stop>> + Send>>;
@@ -41,6 +41,7 @@ impl fmt::Debug for Maker {
 #[derive(Debug)]
 pub struct Task(());
 
+#[diagnostic::do_not_recommend]
 impl Process for Task {
     const KIND: &'static str = "task";
     type Args = ();
@@ -88,7 +89,7 @@ impl Node {
     }
 
     async fn run_as(&self, name: Option<(Name, Vec<u8>)>, make: Maker) -> Result<Pid, SpawnError> {
-        let (cell, _) = KindOf::<Task>::new(make).begin(self, (), name).await?;
+        let (cell, _) = KindOf::<Task>::new(make).begin(self, (), name, Shutdown::default()).await?;
         Ok(cell.core().pid().clone())
     }
 }

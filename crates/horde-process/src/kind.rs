@@ -15,8 +15,8 @@ use crate::messages::are_names;
 use crate::node::NODE;
 use crate::run::{Asker, Begin, Birth, drive};
 use crate::{
-    Info, Messages, Name, Node, NodeError, Pid, Process, Ref, SpawnError, Start, StartError, State, Versions,
-    Watcher,
+    Info, Messages, Name, Node, NodeError, Pid, Process, Ref, Shutdown, SpawnError, Start, StartError, State,
+    Versions, Watcher,
 };
 
 /// One kind, its process's type forgotten.
@@ -43,9 +43,11 @@ impl<P: Process> KindOf<P> {
         node: &Node,
         args: P::Args,
         name: Option<(Name, Vec<u8>)>,
+        shutdown: Shutdown,
     ) -> Result<(Arc<dyn Inbox<P>>, Option<Info>), SpawnError> {
         let (asker, answer) = oneshot::channel();
-        let cell = self.launch(node, Begin::Fresh(args), name, Options::default(), Some(asker))?;
+        let options = Options { shutdown, ..Options::default() };
+        let cell = self.launch(node, Begin::Fresh(args), name, options, Some(asker))?;
         match answer.await {
             Ok(Ok(info)) => Ok((cell, info)),
             Ok(Err(failure)) => Err(failure.into()),
@@ -171,7 +173,7 @@ impl Kinds {
     ) -> Result<(Ref<P>, Option<Info>), SpawnError> {
         let kind = self.0.get(P::KIND).and_then(|kind| kind.as_any().downcast_ref::<KindOf<P>>());
         let kind = kind.ok_or_else(|| StartError::UnknownKind(P::KIND.to_owned()))?;
-        let (inbox, info) = kind.begin(node, args, name).await?;
+        let (inbox, info) = kind.begin(node, args, name, Shutdown::default()).await?;
         Ok((Ref::here(inbox), info))
     }
 }

@@ -48,6 +48,8 @@ mod learned;
 #[cfg(feature = "tokio")]
 pub mod local;
 #[cfg(feature = "tokio")]
+mod local_names;
+#[cfg(feature = "tokio")]
 mod mailbox;
 #[cfg(feature = "tokio")]
 mod messages;

@@ -6,6 +6,39 @@ use serde::de::DeserializeOwned;
 /// A message and the type of its answer. `#[derive(Message)] #[message(reply = String, name = "greet")]` writes this impl;
 /// the name defaults to the type's in snake_case, the answer to `()`.
 ///
+/// Two messages of one process with the same name do not build:
+///
+/// ```compile_fail
+/// # use horde_process::{Context, Handle, Message, Node, Process, Stop};
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize, Message)]
+/// #[message(name = "greet", crate = "horde_process")]
+/// struct Greet;
+///
+/// #[derive(Serialize, Deserialize, Message)]
+/// #[message(name = "greet", crate = "horde_process")]
+/// struct Welcome;
+///
+/// # struct Greeter;
+/// # impl Process for Greeter {
+/// #     const KIND: &'static str = "greeter";
+/// #     type Args = ();
+/// #     type Deps = ();
+/// type Messages = (Greet, Welcome);
+/// #     async fn init((): (), _: &mut Context<Self>) -> Result<Self, Stop> {
+/// #         Ok(Self)
+/// #     }
+/// # }
+/// # impl Handle<Greet> for Greeter {
+/// #     async fn handle(&mut self, _: Greet, _: &mut Context<Self>) {}
+/// # }
+/// # impl Handle<Welcome> for Greeter {
+/// #     async fn handle(&mut self, _: Welcome, _: &mut Context<Self>) {}
+/// # }
+/// # let id = horde_transport::NodeId::new(horde_transport::NodeName::new("one").unwrap(), 1);
+/// let node = Node::builder(id).runs::<Greeter>(());
+/// ```
+///
 /// A message lies in its mailbox slot as it is, and a slot is as big as the largest message of the process: box what is big.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message",

@@ -1,55 +1,19 @@
 //! Names: those of this node, and who resolves the others.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::cell::Shared;
+use crate::local_names::LocalNames;
 use crate::{Name, NameTaken, Node, Pid, Resolve, Scheme, StartFailure};
-
-/// Read without a lock: a look-up costs its hash and a clone. What was removed may be freed later: nothing that owns a node.
-type Local = papaya::HashMap<Arc<str>, Pid, Xxh3>;
 
 /// Few, and dropped at once when they are removed: they may own the node that holds them.
 type Resolvers = RwLock<BTreeMap<Arc<str>, Arc<dyn Resolve>>>;
 
-/// XXH3 over whole keys, with a seed of the map's own: nobody outside can choose names that collide.
-#[derive(Clone)]
-struct Xxh3(u64);
-
-impl Default for Xxh3 {
-    fn default() -> Self {
-        Self(RandomState::new().build_hasher().finish())
-    }
-}
-
-impl BuildHasher for Xxh3 {
-    type Hasher = Whole;
-
-    fn build_hasher(&self) -> Whole {
-        Whole(self.0)
-    }
-}
-
-struct Whole(u64);
-
-impl Hasher for Whole {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = twox_hash::XxHash3_64::oneshot_with_seed(self.0, bytes);
-    }
-
-    // The mark after a text: the hash before covers its length.
-    fn write_u8(&mut self, _: u8) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// Names of one node.
 #[derive(Default)]
 pub(crate) struct Names {
-    local: Local,
+    local: LocalNames,
     registries: Resolvers,
     supervisors: Resolvers,
 }
@@ -96,7 +60,7 @@ impl Node {
         let names = &self.0.names;
         let shown = match name {
             Name::Pid(pid) => return Some(pid.clone()),
-            Name::Local(name) => return names.local.pin().get(name).cloned(),
+            Name::Local(name) => return names.local.get(name).map(|number| self.here(number)),
             Name::Registry { registry, key } => get(&names.registries, registry)?.resolve(key),
             Name::Child { supervisor, id } => get(&names.supervisors, supervisor)?.resolve(id.as_bytes()),
         };
@@ -115,8 +79,8 @@ impl Node {
 
     fn name_here(&self, process: &Shared, name: &Arc<str>) -> Result<(), NameTaken> {
         let pid = process.core().pid();
-        if let Err(taken) = self.0.names.local.pin().try_insert(Arc::clone(name), pid.clone()) {
-            return Err(NameTaken::AlreadyRegistered(taken.current.clone()));
+        if let Err(holder) = self.0.names.local.insert(name, pid.number()) {
+            return Err(NameTaken::AlreadyRegistered(self.here(holder)));
         }
         // Its end takes the names that it finds here: if that was missed, the name goes now.
         if !process.0.control(&mut |control| control.rare().names.push(Arc::clone(name))) {
@@ -128,11 +92,16 @@ impl Node {
 
     /// Takes a name of this node from the process that holds it; false if nobody does.
     pub fn unregister(&self, name: &str) -> bool {
-        let holder = self.0.names.local.pin().remove(name).cloned();
-        if let Some(process) = holder.as_ref().and_then(|pid| self.find(pid)) {
+        let holder = self.0.names.local.remove(name, None);
+        if let Some(process) = holder.and_then(|number| self.0.table.get(number)) {
             process.0.control(&mut |control| control.rare().names.retain(|held| **held != *name));
         }
         holder.is_some()
+    }
+
+    /// The process of this number on this node.
+    pub(crate) fn here(&self, number: u64) -> Pid {
+        Pid::new(self.id().clone(), number)
     }
 
     /// Gives a starting process its name.
@@ -176,9 +145,9 @@ impl Node {
     }
 
     fn forget(&self, pid: &Pid, held: &[Arc<str>]) {
-        let local = self.0.names.local.pin();
         for name in held {
-            let _held_by_another_meanwhile = local.remove_if(name, |_, holder| holder == pid);
+            // One that another process holds by now stays.
+            self.0.names.local.remove(name, Some(pid.number()));
         }
     }
 

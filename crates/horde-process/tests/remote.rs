@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Add, Get, Sees, Silent, Tally, Watch, Watchdog, id, within};
+use horde_process::local::{ChildSpec, Supervisor, SupervisorError};
 use horde_process::{
     CallError, Context, ExitReason, Handle, Message, Node, NodeBuilder, Pid, Process, Ref, Shutdown, Stop,
 };
@@ -171,4 +172,18 @@ async fn an_address_travels_and_belongs_to_the_node_where_it_arrives() {
     let far = two.spawn::<Watchdog>(()).await.unwrap();
     let ask = common::Ask { whom: tally.clone() };
     assert_eq!(within(Ref::<Watchdog>::new(&one, &far).call(ask)).await, Ok(5));
+}
+
+#[tokio::test]
+async fn a_supervisor_of_another_node_starts_children_of_kinds_there_and_none_of_closures() {
+    let (_network, one, two) = pair();
+    let there = within(Supervisor::dynamic().start_named(&two, "tallies")).await.unwrap();
+    let from_one = Supervisor::at(&one, there.pid().unwrap());
+    let tally = within(from_one.start_child(ChildSpec::<Tally>::of(5).id("five"))).await.unwrap();
+    assert_eq!(tally.pid().unwrap().node(), two.id());
+    assert_eq!(within(tally.call(Get)).await, Ok(5));
+    let pinned = within(from_one.start_child(ChildSpec::run(|| async { Ok(()) }))).await.unwrap_err();
+    assert!(matches!(pinned, SupervisorError::Call(CallError::BadPayload { .. })), "{pinned}");
+    within(from_one.terminate_child("five")).await.unwrap();
+    assert_eq!(within(from_one.count_children()).await.unwrap().specs, 0);
 }

@@ -16,8 +16,8 @@ pub use admin::{Client, ClientBuilder, ClientError};
 pub use error::NodeError;
 pub use horde_cluster::{Cluster, ClusterConfig, Member, MemberEvent, MemberStatus, Stopped, View, Watch};
 pub use horde_process::{
-    Call, CallError, Claim, Context, Down, Exit, ExitReason, FencingToken, Handle, Message, Name, NotSent,
-    Pid, Process, Ref, Reply, Serve, Shutdown, SpawnError, State, Stop, Versions,
+    Call, CallError, Claim, Context, Down, Exit, ExitReason, FencingToken, Handle, Info, Message, Name,
+    NotSent, Pid, Process, Ref, Reply, Sending, Serve, Shutdown, SpawnError, State, Stop, Versions, local,
 };
 pub use horde_registry::{Registry, RegistryBuilder};
 pub use horde_supervisor::{

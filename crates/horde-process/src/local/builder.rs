@@ -11,7 +11,7 @@ use super::supervisor::Supervisor;
 use super::tree::{Blueprint, Tree};
 use crate::kind::KindOf;
 use crate::machine::{AutoShutdown, Config, Strategy};
-use crate::{Name, Node, Ref, SpawnError, codec};
+use crate::{Name, Node, Ref, Shutdown, SpawnError, codec};
 
 /// A local supervisor that is not started yet.
 #[derive(Debug)]
@@ -88,7 +88,9 @@ impl SupervisorBuilder {
     }
 
     async fn begin(self, node: &Node, name: Option<(Name, Vec<u8>)>) -> Result<Supervisor, SpawnError> {
-        let (inbox, _) = KindOf::<Tree>::new(self.blueprint()).begin(node, (), name).await?;
+        // Its children are given their time one after the other: only the patience of the node's end ends that.
+        let kind = KindOf::<Tree>::new(self.blueprint());
+        let (inbox, _) = kind.begin(node, (), name, Shutdown::Infinity).await?;
         Ok(Supervisor::of(Ref::here(inbox)))
     }
 

@@ -108,6 +108,7 @@ enum Asked {
     Other(Reply<Result<(), Refusal>>),
 }
 
+#[diagnostic::do_not_recommend]
 impl Process for Tree {
     const KIND: &'static str = "supervisor";
     type Args = ();
@@ -386,6 +387,7 @@ impl Drop for Tree {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Serve<StartChild> for Tree {
     async fn serve(
         &mut self,
@@ -397,6 +399,7 @@ impl Serve<StartChild> for Tree {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Serve<TerminateChild> for Tree {
     async fn serve(
         &mut self,
@@ -408,6 +411,7 @@ impl Serve<TerminateChild> for Tree {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Serve<RestartChild> for Tree {
     async fn serve(
         &mut self,
@@ -419,6 +423,7 @@ impl Serve<RestartChild> for Tree {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Serve<DeleteChild> for Tree {
     async fn serve(
         &mut self,
@@ -430,12 +435,14 @@ impl Serve<DeleteChild> for Tree {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Handle<WhichChildren> for Tree {
     async fn handle(&mut self, _: WhichChildren, _: &mut Context<Self>) -> Vec<ChildInfo> {
         self.machine.iter().collect()
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Handle<CountChildren> for Tree {
     async fn handle(&mut self, _: CountChildren, _: &mut Context<Self>) -> Counts {
         self.machine.counts()
