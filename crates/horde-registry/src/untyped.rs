@@ -33,6 +33,22 @@ impl RegistryCore {
         self.0.close();
     }
 
+    /// Waits until the new copies of all children that have moved from this node have taken their names, at most for `patience`:
+    /// before a node that drains closes, so that whoever calls one of them by name is told that it moves, or finds it.
+    pub async fn names_moved(&self, patience: std::time::Duration) {
+        let mut events = self.0.events.subscribe();
+        let taken = async {
+            while self.0.act(|names, _| names.awaits_new_copies()) {
+                // One that lags looks again.
+                if let Err(broadcast::error::RecvError::Closed) = events.recv().await {
+                    return;
+                }
+            }
+        };
+        // Time over is an outcome: the names go with the node.
+        drop(tokio::time::timeout(patience, taken).await);
+    }
+
     pub(crate) fn rules(&self) -> &Rules {
         &self.0.rules
     }

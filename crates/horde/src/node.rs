@@ -119,6 +119,9 @@ impl Node {
         if unmoved > 0 {
             tracing::warn!(node = %processes.id(), unmoved, "children were not moved");
         }
+        for registry in horde_registry::registries(processes) {
+            registry.names_moved(left().mul_f32(0.1)).await;
+        }
         // Only once nothing runs here any more do the others start it anew.
         processes.close(left().mul_f32(0.8)).await;
         cluster.leave(left()).await;

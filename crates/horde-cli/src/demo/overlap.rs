@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::protocol::Entry;
 
 /// What of the runs of each child lay upon each other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Overlap {
     /// Runs that began while another run of their child had not ended.
     pub(super) copies: usize,
@@ -15,6 +15,8 @@ pub(super) struct Overlap {
     pub(super) over_us: u64,
     /// The latest begin of such a run, in Unix microseconds.
     pub(super) last_begun_us: u64,
+    /// The child of that run.
+    pub(super) last_begun: Option<String>,
 }
 
 /// The overlaps that began at `since` or later. Who runs still, runs until `now`.
@@ -24,7 +26,7 @@ pub(super) fn overlap<'a>(runs: impl Iterator<Item = &'a Entry>, since: u64, now
         of_child.entry(&run.id).or_default().push((run.started_us, run.ended_us.unwrap_or(now)));
     }
     let mut found = Overlap::default();
-    for mut runs in of_child.into_values() {
+    for (id, mut runs) in of_child {
         runs.sort_unstable();
         let mut until = 0;
         for (start, end) in runs {
@@ -33,7 +35,9 @@ pub(super) fn overlap<'a>(runs: impl Iterator<Item = &'a Entry>, since: u64, now
                 found.copies += 1;
                 found.longest_us = found.longest_us.max(both);
                 found.over_us = found.over_us.max(start + both);
-                found.last_begun_us = found.last_begun_us.max(start);
+                if start >= found.last_begun_us {
+                    (found.last_begun_us, found.last_begun) = (start, Some(id.to_owned()));
+                }
             }
             until = until.max(end);
         }
@@ -78,14 +82,32 @@ mod tests {
     fn each_copy_beyond_the_first_counts_and_the_longest_time_together_is_told() {
         let runs = [run("a", 10, Some(50)), run("a", 30, Some(35)), run("a", 40, None), run("b", 1, None)];
         let found = overlap(runs.iter(), 0, 100);
-        assert_eq!(found, Overlap { copies: 2, longest_us: 10, over_us: 50, last_begun_us: 40 });
+        assert_eq!(
+            found,
+            Overlap {
+                copies: 2,
+                longest_us: 10,
+                over_us: 50,
+                last_begun_us: 40,
+                last_begun: Some("a".into())
+            }
+        );
     }
 
     #[test]
     fn copies_that_still_run_overlap_until_now() {
         let runs = [run("a", 10, None), run("a", 30, None)];
         let found = overlap(runs.iter(), 0, 100);
-        assert_eq!(found, Overlap { copies: 1, longest_us: 70, over_us: 100, last_begun_us: 30 });
+        assert_eq!(
+            found,
+            Overlap {
+                copies: 1,
+                longest_us: 70,
+                over_us: 100,
+                last_begun_us: 30,
+                last_begun: Some("a".into())
+            }
+        );
     }
 
     #[test]

@@ -135,6 +135,9 @@ impl Names {
             Change::Removed { key, old } => (key, Some(old), None),
         };
         let moved = old.map(|entry| &entry.pid) != new.map(|entry| &entry.pid);
+        if moved && self.moving.get(key).is_some_and(|(pid, _)| new.is_none_or(|new| new.pid != *pid)) {
+            self.moving.remove(key);
+        }
         if let Some(old) = old.filter(|_| moved) {
             self.index.remove(&old.pid, key);
         }

@@ -81,6 +81,12 @@ impl Names {
         self.moving.get(key).is_some_and(|(pid, _)| *pid == holder.pid)
     }
 
+    /// Whether a name leads here though its process has moved: its new copy has not taken it yet.
+    #[must_use]
+    pub fn awaits_new_copies(&self) -> bool {
+        !self.moving.is_empty()
+    }
+
     /// No new copy has come in time: the names go.
     pub(super) fn give_up_moves(&mut self, now: Now) {
         while self.moved.front().is_some_and(|(until, _)| *until <= now.monotonic) {

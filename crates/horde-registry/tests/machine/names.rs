@@ -352,9 +352,11 @@ fn the_name_of_a_child_that_moves_leads_to_where_it_was_until_its_new_copy_takes
     cluster.moves(0, 1);
     cluster.exchange();
     assert_eq!(cluster.holders("ada"), vec![Some(cluster.pid(0, 1)); 3]);
+    assert!(cluster.sites[0].names.awaits_new_copies() && !cluster.sites[1].names.awaits_new_copies());
     cluster.register_as(1, 1, "ada", Some(&claim("child", 2, &b))).unwrap();
     cluster.settle();
     assert_eq!(cluster.holders("ada"), vec![Some(cluster.pid(1, 1)); 3]);
+    assert!(!cluster.sites[0].names.awaits_new_copies());
     assert_eq!(cluster.holders("no child's"), [None, None, None]);
     cluster.pass(Duration::from_secs(6));
     assert_eq!(cluster.holders("ada"), vec![Some(cluster.pid(1, 1)); 3], "it is the new copy's alone");

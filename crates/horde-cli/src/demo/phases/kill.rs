@@ -64,7 +64,11 @@ impl Demo<'_> {
         let overlap = count.overlap(since, crate::demo::protocol::unix_us());
         self.must(overlap.copies == 0, || {
             let longest = ms(0, overlap.longest_us);
-            format!("{phase}: {} children ran twice, for up to {longest:.1} ms", overlap.copies)
+            let story = count.story(overlap.last_begun.as_deref().unwrap_or_default(), since);
+            format!(
+                "{phase}: {} children ran twice, for up to {longest:.1} ms; one of them: {story}",
+                overlap.copies
+            )
         });
     }
 }
