@@ -84,7 +84,8 @@ fn print(
 ) {
     let mut all = all.into_iter();
     let figure = Figure::new("process", name, unit, all.next().expect("ours"));
-    let with_peers = CONTESTANTS[1..].iter().zip(all).fold(figure, |figure, (peer, runs)| figure.peer(*peer, runs));
+    let with_peers =
+        CONTESTANTS[1..].iter().zip(all).fold(figure, |figure, (peer, runs)| figure.peer(*peer, runs));
     target(with_peers).print(options);
 }
 

@@ -9,6 +9,7 @@ use ractor::{ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::sync::{mpsc, oneshot};
 
 use super::each;
+use crate::harness::ns_per_item;
 
 enum Ask {
     Ask(u64, RpcReplyPort<u64>),
@@ -85,13 +86,8 @@ pub(super) async fn ractor_names(count: usize) {
 }
 
 pub(super) fn ractor_lookups(names: usize, count: usize) -> f64 {
-    let keys: Vec<String> = (0..names).map(name).collect();
-    let start = Instant::now();
-    for at in 0..count {
-        let found = ractor::registry::where_is(keys[at * 7919 % names].as_str());
-        assert!(std::hint::black_box(found).is_some());
-    }
-    1e3 / each(start, count)
+    let keys: Vec<String> = (0..names).map(|at| name(at * 7919 % names)).collect();
+    1e3 / ns_per_item(&keys, count, |key| ractor::registry::where_is(key.as_str()).expect("an actor"))
 }
 
 #[derive(kameo::Actor)]
@@ -154,13 +150,9 @@ pub(super) async fn kameo_names(count: usize) {
 }
 
 pub(super) fn kameo_lookups(names: usize, count: usize) -> f64 {
-    let keys: Vec<String> = (0..names).map(name).collect();
-    let start = Instant::now();
-    for at in 0..count {
-        let found = kameo::actor::ActorRef::<Kameo>::lookup(keys[at * 7919 % names].as_str());
-        assert!(std::hint::black_box(found).expect("its type").is_some());
-    }
-    1e3 / each(start, count)
+    let keys: Vec<String> = (0..names).map(|at| name(at * 7919 % names)).collect();
+    let find = |key: &String| kameo::actor::ActorRef::<Kameo>::lookup(key.as_str()).expect("its type");
+    1e3 / ns_per_item(&keys, count, |key| find(key).expect("an actor"))
 }
 
 enum Raw {

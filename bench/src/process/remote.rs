@@ -47,7 +47,11 @@ impl Pair {
         let runtime = runtime();
         let (nodes, caller) = inside(&runtime, async move {
             let node = |network: Arc<Quic>| {
-                Node::builder(network.local().clone()).network(network).runs::<Sum>(()).start().expect("a node")
+                Node::builder(network.local().clone())
+                    .network(network)
+                    .runs::<Sum>(())
+                    .start()
+                    .expect("a node")
             };
             let nodes = [node(one), node(two)];
             let far = nodes[1].spawn::<Sum>(()).await.expect("a process");
