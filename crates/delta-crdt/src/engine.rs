@@ -3,6 +3,7 @@
 pub(crate) mod few;
 
 mod dictionary;
+mod groups;
 mod index;
 mod origins;
 mod park;
@@ -12,7 +13,6 @@ mod rules;
 mod session;
 mod shard;
 mod store;
-mod table;
 
 pub use replica::Replica;
 #[cfg(any(test, feature = "rule-switches"))]

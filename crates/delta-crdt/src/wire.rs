@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use postcard::ser_flavors::Flavor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -35,9 +36,34 @@ pub enum DecodeError {
 /// # Panics
 /// If `Serialize` of a key or value inside refuses, as derived implementations never do.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    match postcard::to_extend(value, Vec::from([VERSION])) {
+    let mut bytes = Vec::with_capacity(64);
+    bytes.push(VERSION);
+    match postcard::serialize_with_flavor(value, Bytes(bytes)) {
         Ok(bytes) => bytes,
         Err(error) => panic!("a key or value refused to be serialised: {error}"),
+    }
+}
+
+/// Where bytes go: as they come, or many at once.
+struct Bytes(Vec<u8>);
+
+impl Flavor for Bytes {
+    type Output = Vec<u8>;
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
     }
 }
 

@@ -39,6 +39,7 @@ impl<T> Few<T> {
     }
 
     /// Turns every item into another; `None` as soon as one cannot be.
+    #[inline]
     pub(crate) fn try_map<U>(self, mut turn: impl FnMut(T) -> Option<U>) -> Option<Few<U>> {
         Some(match self {
             Self::None => Few::None,

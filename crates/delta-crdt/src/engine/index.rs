@@ -1,14 +1,14 @@
-//! The writes of one origin in order: `seq -> slot`. It answers pulls, so that no peer needs a buffer of its own.
+//! The writes of one origin in order: `seq -> mark` of the key. It answers pulls, so that no peer needs a buffer of its own.
 //!
-//! Entries of replaced writes stay until compaction; who reads must check that the slot still holds the write.
+//! Entries of replaced writes stay until compaction; who reads must check that the key still holds the write.
 
 use alloc::vec::Vec;
 
-const HOLE: u32 = u32::MAX;
+const HOLE: u32 = 0;
 /// The widest jump that is filled with holes instead of sealing the tail.
 const MAX_JUMP: u64 = 16;
-/// Entries looked at together.
-const BLOCK: usize = 64;
+/// Stale entries that are always allowed.
+const SLACK: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Index {
@@ -18,85 +18,102 @@ pub(crate) struct Index {
     first: u64,
     tail: Vec<u32>,
     /// Writes of this origin that are still in the store.
-    pub(crate) live: usize,
+    live: usize,
+    /// Writes that left the store since the last compaction: a list, as to mark each at once would be a cache miss for each.
+    dropped: Vec<u64>,
+    /// How long the list may become.
+    patience: usize,
 }
 
 impl Index {
+    /// Counts a write that is in the store now.
+    #[inline]
+    pub(crate) fn add(&mut self) {
+        self.live += 1;
+    }
+
+    /// A write is in the store no more.
+    #[inline]
+    pub(crate) fn drop(&mut self, seq: u64) {
+        self.live -= 1;
+        self.dropped.push(seq);
+        if self.dropped.len() > self.patience {
+            self.compact();
+        }
+    }
+
     /// Appends a write. Its number must be above all before it.
     #[inline]
-    pub(crate) fn append(&mut self, seq: u64, slot: u32) {
+    pub(crate) fn append(&mut self, seq: u64, mark: u32) {
         if self.first + self.tail.len() as u64 == seq && !self.tail.is_empty() {
-            self.tail.push(slot);
+            self.tail.push(mark);
         } else {
-            self.jump(seq, slot);
+            self.jump(seq, mark);
         }
     }
 
     /// Appends a write that is not the next.
-    fn jump(&mut self, seq: u64, slot: u32) {
+    fn jump(&mut self, seq: u64, mark: u32) {
         if self.tail.is_empty() {
             self.first = seq;
         }
         let next = self.first + self.tail.len() as u64;
         #[cfg(any(test, feature = "rule-switches"))]
         if seq < next {
-            return self.insert_late(seq, slot);
+            return self.insert_late(seq, mark);
         }
         debug_assert!(seq >= next, "write {seq} comes after {next}");
         if seq - next > MAX_JUMP {
-            let first = self.first;
-            self.sparse.extend((first..).zip(self.tail.drain(..)).filter(|entry| entry.1 != HOLE));
+            self.seal(self.tail.len());
             self.first = seq;
         } else {
             self.tail.extend((next..seq).map(|_| HOLE));
         }
-        self.tail.push(slot);
+        self.tail.push(mark);
     }
 
     /// Only with a rule switched off does a write arrive after a later one.
     #[cfg(any(test, feature = "rule-switches"))]
-    fn insert_late(&mut self, seq: u64, slot: u32) {
+    fn insert_late(&mut self, seq: u64, mark: u32) {
         if seq >= self.first {
-            self.tail[(seq - self.first) as usize] = slot;
+            self.tail[(seq - self.first) as usize] = mark;
         } else {
             let place = self.sparse.partition_point(|entry| entry.0 < seq);
-            self.sparse.insert(place, (seq, slot));
+            self.sparse.insert(place, (seq, mark));
         }
     }
 
-    /// True when less than a third of the entries can still be live.
-    #[inline]
-    pub(crate) fn is_sparse(&self) -> bool {
-        self.sparse.len() + self.tail.len() > 3 * self.live + 64
-    }
-
-    /// Drops the entries that `holds` denies.
-    ///
-    /// Asks for a block of entries before it looks at an answer, so that the answers' cache misses overlap.
-    pub(crate) fn compact(&mut self, holds: impl Fn(u64, u32) -> bool) {
-        let mut answers = [false; BLOCK];
-        let mut kept = 0;
-        for start in (0..self.sparse.len()).step_by(BLOCK) {
-            let end = self.sparse.len().min(start + BLOCK);
-            for (answer, &(seq, slot)) in answers.iter_mut().zip(&self.sparse[start..end]) {
-                *answer = holds(seq, slot);
-            }
-            for (answer, at) in answers.iter().zip(start..end) {
-                self.sparse[kept] = self.sparse[at];
-                kept += usize::from(*answer);
-            }
+    /// Drops stale entries, so that no more than a third are. Reads and writes in order, and nothing but the index.
+    #[cold]
+    fn compact(&mut self) {
+        self.dropped.sort_unstable();
+        let end = self.first + self.tail.len() as u64;
+        let old = self.dropped.partition_point(|&seq| seq < self.first);
+        let done = self.dropped.partition_point(|&seq| seq < end);
+        let mut stale = self.dropped[..old].iter().copied().peekable();
+        self.sparse.retain(|entry| {
+            while stale.next_if(|&seq| seq < entry.0).is_some() {}
+            stale.peek() != Some(&entry.0)
+        });
+        for seq in &self.dropped[old..done] {
+            self.tail[(seq - self.first) as usize] = HOLE;
         }
-        self.sparse.truncate(kept);
-        for block in self.tail.chunks(BLOCK) {
-            for (answer, (seq, &slot)) in answers.iter_mut().zip((self.first..).zip(block)) {
-                *answer = (slot != HOLE) & holds(seq, slot);
-            }
-            let entries = (self.first..).zip(block.iter().copied());
-            self.sparse.extend(answers.iter().zip(entries).filter(|entry| *entry.0).map(|entry| entry.1));
-            self.first += block.len() as u64;
+        // What is dropped before it is appended stays for later.
+        self.dropped.drain(..done);
+        self.patience = (self.live / 2).max(2 * self.dropped.len()) + SLACK;
+        self.dropped.shrink_to(self.patience + 1);
+        if self.tail.len() > 2 * self.live + SLACK {
+            self.seal(self.tail.len() / 2);
         }
-        self.tail.clear();
+        self.tail.shrink_to(self.tail.len() * 2);
         self.sparse.shrink_to(self.sparse.len() * 2);
+    }
+
+    /// Makes the first entries of the tail old ones.
+    fn seal(&mut self, count: usize) {
+        let sealed = (self.first..).zip(self.tail.drain(..count));
+        self.sparse.extend(sealed.filter(|entry| entry.1 != HOLE));
+        self.first += count as u64;
     }
 
     /// The entries above `seq`, in order, stale ones among them.
@@ -109,12 +126,16 @@ impl Index {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.sparse.capacity() * size_of::<(u64, u32)>() + self.tail.capacity() * size_of::<u32>()
+        self.sparse.capacity() * size_of::<(u64, u32)>()
+            + self.tail.capacity() * size_of::<u32>()
+            + self.dropped.capacity() * size_of::<u64>()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -127,10 +148,33 @@ mod tests {
         assert_eq!(index.after(0).map(|e| e.0).collect::<Vec<_>>(), seqs);
         assert_eq!(index.after(70).map(|e| e.0).next(), Some(71));
         assert_eq!(index.after(2_000).next(), None);
-        index.compact(|seq, _| seq % 2 == 0);
+        index.seal(100);
+        let is_kept = |seq: &u64| seq.is_multiple_of(3) || *seq >= 1_100;
+        seqs.iter().for_each(|_| index.add());
+        seqs.iter().filter(|seq| !is_kept(seq)).for_each(|&seq| index.drop(seq));
+        index.compact();
         index.append(1_200, 1_200);
-        let even: Vec<u64> = seqs.iter().copied().filter(|s| s % 2 == 0).chain([1_200]).collect();
-        assert_eq!(index.after(0).map(|e| e.0).collect::<Vec<_>>(), even);
-        assert_eq!(index.after(1_197).map(|e| e.0).collect::<Vec<_>>(), [1_198, 1_200]);
+        let kept: Vec<u64> = seqs.iter().copied().filter(is_kept).chain([1_200]).collect();
+        assert_eq!(index.after(0).map(|e| e.0).collect::<Vec<_>>(), kept);
+        assert_eq!(index.after(1_197).map(|e| e.0).collect::<Vec<_>>(), [1_198, 1_199, 1_200]);
+    }
+
+    #[test]
+    fn what_was_replaced_goes_and_what_was_not_stays() {
+        let mut index = Index::default();
+        let mut held = BTreeMap::new();
+        let mut seed = 1_u32;
+        for seq in 1..20_000_u64 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if let Some(old) = held.insert(seed >> 23 | 1, seq) {
+                index.drop(old);
+            }
+            index.add();
+            index.append(seq, seed >> 23 | 1);
+            assert!(index.tail.len() + index.sparse.len() <= 4 * held.len() + 4 * SLACK, "at {seq}");
+        }
+        let mut seqs: Vec<u64> = held.into_values().collect();
+        seqs.sort_unstable();
+        assert!(seqs.iter().all(|seq| index.after(0).any(|entry| entry.0 == *seq)));
     }
 }

@@ -23,7 +23,7 @@ use super::peer::Peer;
 use super::rules::Rules;
 use super::session::{Incoming, Outgoing};
 use super::shard::{Context, Shard, winning};
-use super::store::Sibs;
+use super::store::{Found, Sibs};
 use crate::clock::Clock;
 use crate::message::{Body, PullShard};
 use crate::{
@@ -89,7 +89,7 @@ pub struct Replica<K, V, W = LastWriter> {
     status_due: Option<Duration>,
     collect_due: Option<Duration>,
     /// Kept for its memory.
-    ahead: Vec<receive::Found>,
+    ahead: Vec<Found>,
     last_session: u64,
     answers: u64,
     /// When an origin whose clock is ahead is reported again.

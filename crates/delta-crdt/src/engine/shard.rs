@@ -10,13 +10,14 @@ mod collect;
 mod join;
 
 use alloc::vec::Vec;
+use core::mem;
 
 use super::few::{Few, Obs};
 use super::index::Index;
 use super::origins::{Origins, dot_hash, vector_hash};
 use super::park::{Park, Write};
 use super::rules::{Rule, Rules};
-use super::store::{Sib, Sibs, Store};
+use super::store::{Found, Sib, Sibs, Store, mark};
 use crate::{Change, Key, Sibling, Stamp, Winner};
 
 pub(crate) use join::Joined;
@@ -39,12 +40,12 @@ pub(crate) struct Lane {
     index: Index,
 }
 
-/// A tombstone in the order of arrival; stale once its slot holds no such removal.
+/// A tombstone in the order of arrival; stale once its key holds no such removal.
 #[derive(Clone, Copy, Debug)]
 struct Tomb {
     origin: u32,
     seq: u64,
-    slot: u32,
+    mark: u32,
 }
 
 #[derive(Debug)]
@@ -131,6 +132,7 @@ impl<K, V> Shard<K, V> {
     }
 
     /// Moves the vector's entry up to `seq`; never down.
+    #[inline]
     fn advance(&mut self, origins: &Origins, origin: u32, seq: u64) {
         let lane = self.lane(origin);
         if seq > lane.covered {
@@ -142,18 +144,20 @@ impl<K, V> Shard<K, V> {
         }
     }
 
-    fn added(&mut self, origins: &Origins, slot: u32, (origin, seq): (u32, u64), live: bool) {
-        self.lane(origin).index.live += 1;
+    #[inline]
+    fn added(&mut self, origins: &Origins, mark: u32, (origin, seq): (u32, u64), live: bool) {
+        self.lane(origin).index.add();
         if live {
             self.fingerprint ^= dot_hash(origins.seed(origin), seq);
         } else {
             self.dead += 1;
-            self.tombs.push(Tomb { origin, seq, slot });
+            self.tombs.push(Tomb { origin, seq, mark });
         }
     }
 
+    #[inline]
     fn dropped(&mut self, origins: &Origins, (origin, seq): (u32, u64), live: bool) {
-        self.lane(origin).index.live -= 1;
+        self.lane(origin).index.drop(seq);
         if live {
             self.fingerprint ^= dot_hash(origins.seed(origin), seq);
         } else {
@@ -164,31 +168,21 @@ impl<K, V> Shard<K, V> {
 
 impl<K: Key, V: Clone> Shard<K, V> {
     #[inline]
-    fn append(&mut self, slot: u32, origin: u32, seq: u64) {
-        let index = &mut self.lane(origin).index;
-        index.append(seq, slot);
-        if index.is_sparse() {
-            self.compact(origin);
+    fn append(&mut self, mark: u32, origin: u32, seq: u64) {
+        self.lane(origin).index.append(seq, mark);
+    }
+
+    /// Adds the slots with writes of `origin` above `seq`, in the order of the writes.
+    pub(crate) fn slots_after(&self, origin: u32, seq: u64, slots: &mut Vec<u32>) {
+        if let Some(lane) = self.lanes.get(origin as usize) {
+            lane.index
+                .after(seq)
+                .for_each(|(seq, mark)| slots.extend(self.store.locate(mark, (origin, seq))));
         }
     }
 
-    #[cold]
-    fn compact(&mut self, origin: u32) {
-        let Self { store, lanes, .. } = self;
-        lanes[origin as usize].index.compact(|seq, slot| store.holds(slot, (origin, seq)));
-    }
-
-    /// Slots with writes of `origin` above `seq`.
-    pub(crate) fn slots_after(&self, origin: u32, seq: u64) -> impl Iterator<Item = u32> + '_ {
-        let entries = self.lanes.get(origin as usize).map(|lane| lane.index.after(seq));
-        entries
-            .into_iter()
-            .flatten()
-            .filter(move |&(seq, slot)| self.store.holds(slot, (origin, seq)))
-            .map(|entry| entry.1)
-    }
-
     /// Writes here. `found` is the key's slot; the siblings there are replaced.
+    #[inline]
     pub(crate) fn local<W: Winner<V>>(
         &mut self,
         cx: &Context<'_, W>,
@@ -202,19 +196,20 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let entry = self.log.is_some().then(|| (key.clone(), value.clone()));
         let sibs = Sibs::One(Sib { origin: 0, seq, stamp, value });
         let mut local = Local { seq, obs: Obs::None, old: None };
-        let slot = match found {
-            None => self.store.insert(hash, key.clone(), sibs),
+        match found {
+            None => {
+                self.store.insert(hash, key.clone(), sibs);
+            }
             Some(slot) => {
                 if let Some(old) = self.store.replace(slot, sibs) {
                     local.obs = self.retire(cx, &old);
                     local.old = shown(cx, old);
                 }
-                slot
             }
-        };
+        }
         self.visible = self.visible + usize::from(live) - usize::from(local.old.is_some());
-        self.added(cx.origins, slot, (0, seq), live);
-        self.append(slot, 0, seq);
+        self.added(cx.origins, mark(hash), (0, seq), live);
+        self.append(mark(hash), 0, seq);
         if let (Some(log), Some((key, value))) = (&mut self.log, entry) {
             let obs = local.obs.clone();
             log.push(Entry::Write(Write { origin: 0, seq, stamp, hash, key, value, obs }));
@@ -223,6 +218,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
     }
 
     /// Accounts for siblings that a local write replaced, and lists their dots.
+    #[inline]
     fn retire<W>(&mut self, cx: &Context<'_, W>, old: &Sibs<V>) -> Obs {
         if let Sibs::One(Sib { origin, seq, value: Some(_), .. }) = *old {
             self.dropped(cx.origins, (origin, seq), true);
@@ -237,6 +233,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
 
     /// Takes a write from elsewhere: applies it if it is next (R1) and what it replaces is covered (R2), else parks it.
     /// `found` is where its key was a moment ago, if it was looked up then.
+    #[inline]
     pub(crate) fn offer<W: Winner<V>>(
         &mut self,
         cx: &Context<'_, W>,
@@ -257,12 +254,14 @@ impl<K: Key, V: Clone> Shard<K, V> {
         }
     }
 
+    #[inline]
     fn is_ready(&self, rules: Rules, write: &Write<K, V>) -> bool {
         (self.covered(write.origin) + 1 == write.seq || !rules.hold(Rule::InOrder))
             && (write.obs.as_slice().iter().all(|&dot| self.covers(dot)) || !rules.hold(Rule::Dependencies))
     }
 
     /// R3.
+    #[inline]
     fn apply<W: Winner<V>>(
         &mut self,
         cx: &Context<'_, W>,
@@ -276,33 +275,33 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let Write { origin, seq, stamp, hash, key, value, obs } = write;
         self.advance(cx.origins, origin, seq);
         let sib = Sib { origin, seq, stamp, value };
-        let found = found.filter(|&slot| self.store.entry(slot).is_some_and(|entry| *entry.0 == key));
-        let slot = match found.or_else(|| self.store.find(hash, &key)) {
-            None => self.insert(cx, hash, key, Sibs::One(sib), changes),
-            Some(slot) => {
-                match self.store.sibs(slot) {
-                    [old] if obs.contains(&old.dot()) => self.swap(cx, (slot, key), sib, changes),
-                    _ => self.rewrite(cx, slot, |old| obs.contains(&old.dot()), Vec::from([sib]), changes),
-                }
-                slot
+        match self.store.again(Found { hash, slot: found }, &key) {
+            None => {
+                self.insert(cx, hash, key, Sibs::One(sib), changes);
             }
-        };
-        self.append(slot, origin, seq);
+            Some(slot) => match self.store.sibs(slot) {
+                [old] if obs.contains(&old.dot()) => self.swap(cx, (hash, slot, key), sib, changes),
+                _ => self.rewrite(cx, slot, |old| obs.contains(&old.dot()), Vec::from([sib]), changes),
+            },
+        }
+        self.append(mark(hash), origin, seq);
     }
 
     /// Puts one sibling in the place of the only one.
+    #[inline]
     fn swap<W: Winner<V>>(
         &mut self,
         cx: &Context<'_, W>,
-        (slot, key): (u32, K),
+        (hash, slot, key): (u64, u32, K),
         sib: Sib<V>,
         changes: &mut Vec<Change<K, V>>,
     ) {
         let (dot, new) = (sib.dot(), sib.value.clone());
         let live = new.is_some();
-        let Some(Sibs::One(old)) = self.store.replace(slot, Sibs::One(sib)) else { return };
+        let Some(Sibs::One(held)) = self.store.sibs_mut(slot) else { return };
+        let old = mem::replace(held, sib);
         self.dropped(cx.origins, old.dot(), old.value.is_some());
-        self.added(cx.origins, slot, dot, live);
+        self.added(cx.origins, mark(hash), dot, live);
         self.show(key, old.value, new, changes);
     }
 
@@ -322,7 +321,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let facts: Few<_> = sibs.as_slice().iter().map(|sib| (sib.dot(), sib.value.is_some())).collect();
         let slot = self.store.insert(hash, key, sibs);
         for &(dot, live) in facts.as_slice() {
-            self.added(cx.origins, slot, dot, live);
+            self.added(cx.origins, mark(hash), dot, live);
         }
         slot
     }
@@ -346,8 +345,9 @@ impl<K: Key, V: Clone> Shard<K, V> {
             }
             !gone
         });
+        let mark = self.store.entry(slot).map_or(0, |entry| mark(entry.0.stable_hash()));
         for sib in &fresh {
-            self.added(cx.origins, slot, sib.dot(), sib.value.is_some());
+            self.added(cx.origins, mark, sib.dot(), sib.value.is_some());
         }
         sibs.extend(fresh);
         let after = winning(cx, &sibs).map(|sib| (sib.dot(), sib.value.clone()));
@@ -364,6 +364,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         }
     }
 
+    #[inline]
     fn show(&mut self, key: K, old: Option<V>, new: Option<V>, changes: &mut Vec<Change<K, V>>) {
         self.visible = self.visible + usize::from(new.is_some()) - usize::from(old.is_some());
         match (old, new) {

@@ -1,13 +1,14 @@
-//! The keys of one shard and their siblings: a slab, and a hash table of slot numbers over it.
+//! The keys of one shard and their siblings, in one hash table.
+//!
+//! A slot keeps its number until the store grows; what must outlive that is kept by mark: bits of the key's hash, which say
+//! where to look.
 
 use alloc::vec::Vec;
 use core::mem;
 
 use super::few::Few;
-use super::table::Table;
+use super::groups::{Groups, WIDTH};
 use crate::{Key, Stamp};
-
-const NONE: u32 = u32::MAX;
 
 /// One of the concurrent writes that a key holds, its origin by number.
 #[derive(Clone, Debug)]
@@ -65,35 +66,71 @@ impl<V> Sibs<V> {
 
 #[derive(Debug)]
 enum Slot<K, V> {
-    Free { next: u32 },
+    Free,
     Used { key: K, sibs: Sibs<V> },
 }
 
+/// Slots that share a word of tags. Aligned, so that a slot of 64 bytes is one cache line, and not parts of two.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Group<K, V>([Slot<K, V>; WIDTH]);
+
 #[derive(Debug)]
 pub(crate) struct Store<K, V> {
-    slots: Vec<Slot<K, V>>,
-    free: u32,
-    table: Table,
+    words: Groups,
+    groups: Vec<Group<K, V>>,
+    len: usize,
 }
 
 impl<K, V> Default for Store<K, V> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: NONE, table: Table::default() }
+        Self { words: Groups::default(), groups: Vec::new(), len: 0 }
     }
 }
 
+/// Up to here a store grows by half, above by a quarter: growing moves all keys, room that is not used yet is memory.
+const SMALL: usize = 1 << 15;
+
+/// The hash of a key, and the slot where it was when it was looked up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) hash: u64,
+    pub(crate) slot: Option<u32>,
+}
+
+/// What is kept of a key where its slot cannot be; never 0.
+#[inline]
+pub(crate) const fn mark(hash: u64) -> u32 {
+    hash as u32 | 1
+}
+
+/// Numbers of slots: the group, then three bits.
+#[inline]
+const fn number(group: usize, place: usize) -> u32 {
+    (group << 3 | place) as u32
+}
+
 impl<K: Key, V> Store<K, V> {
-    #[cfg(test)]
     /// Keys held, removed ones among them as long as their tombstones stay.
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.len
+    }
+
+    #[inline]
+    fn slot(&self, slot: u32) -> Option<&Slot<K, V>> {
+        self.groups.get(slot as usize >> 3)?.0.get(slot as usize & 7)
+    }
+
+    #[inline]
+    fn slot_mut(&mut self, slot: u32) -> Option<&mut Slot<K, V>> {
+        self.groups.get_mut(slot as usize >> 3)?.0.get_mut(slot as usize & 7)
     }
 
     /// The slot and siblings of a key.
     #[inline]
     pub(crate) fn look(&self, hash: u64, key: &K) -> Option<(u32, &Sibs<V>)> {
-        self.table.find(hash, |slot| match self.slots.get(slot as usize) {
-            Some(Slot::Used { key: held, sibs }) if held == key => Some((slot, sibs)),
+        self.words.find(mark(hash), |group, place| match self.groups.get(group)?.0.get(place) {
+            Some(Slot::Used { key: held, sibs }) if held == key => Some((number(group, place), sibs)),
             _ => None,
         })
     }
@@ -103,127 +140,134 @@ impl<K: Key, V> Store<K, V> {
         self.look(hash, key).map(|found| found.0)
     }
 
-    /// Looks keys up ahead, for the sake of the caches: without work in between, their misses overlap.
-    pub(crate) fn warm<'a>(&self, keys: impl Iterator<Item = &'a K>)
+    /// The slot of a write, by the mark of its key.
+    #[inline]
+    pub(crate) fn locate(&self, mark: u32, (origin, seq): (u32, u64)) -> Option<u32> {
+        self.words.find(mark, |group, place| {
+            let held = match self.groups.get(group)?.0.get(place)? {
+                Slot::Used { sibs: Sibs::One(sib), .. } => (sib.origin == origin) & (sib.seq == seq),
+                Slot::Used { sibs: Sibs::Many(sibs), .. } => {
+                    sibs.iter().any(|sib| sib.dot() == (origin, seq))
+                }
+                Slot::Free => false,
+            };
+            held.then(|| number(group, place))
+        })
+    }
+
+    /// Looks keys up ahead: without work in between, their cache misses overlap.
+    pub(crate) fn look_ahead<'a>(&self, keys: impl Iterator<Item = &'a K>, found: &mut Vec<Found>)
     where
         K: 'a,
     {
-        for key in keys {
-            core::hint::black_box(self.find(key.stable_hash(), key));
-        }
+        found.extend(keys.map(|key| {
+            let hash = key.stable_hash();
+            Found { hash, slot: self.find(hash, key) }
+        }));
     }
 
+    /// The slot of a key that was looked up a moment ago.
+    #[inline]
+    pub(crate) fn again(&self, found: Found, key: &K) -> Option<u32> {
+        let still = |slot: &u32| self.entry(*slot).is_some_and(|entry| entry.0 == key);
+        found.slot.filter(still).or_else(|| self.find(found.hash, key))
+    }
+
+    #[inline]
     pub(crate) fn entry(&self, slot: u32) -> Option<(&K, &Sibs<V>)> {
-        match self.slots.get(slot as usize) {
-            Some(Slot::Used { key, sibs }) => Some((key, sibs)),
-            _ => None,
+        match self.slot(slot)? {
+            Slot::Used { key, sibs } => Some((key, sibs)),
+            Slot::Free => None,
         }
     }
 
+    #[inline]
     pub(crate) fn sibs(&self, slot: u32) -> &[Sib<V>] {
         self.entry(slot).map_or(&[], |entry| entry.1.as_slice())
     }
 
-    /// True if a write is among the siblings of a slot. Compares without branches, so that calls in a row overlap.
-    #[inline]
-    pub(crate) fn holds(&self, slot: u32, (origin, seq): (u32, u64)) -> bool {
-        match self.slots.get(slot as usize) {
-            Some(Slot::Used { sibs: Sibs::One(sib), .. }) => (sib.origin == origin) & (sib.seq == seq),
-            Some(Slot::Used { sibs: Sibs::Many(sibs), .. }) => {
-                sibs.iter().any(|sib| sib.dot() == (origin, seq))
-            }
-            _ => false,
+    /// Makes room for `keys` keys in all. Slots get other numbers now, and keep them until there are more keys.
+    /// `hash` is that of one of them.
+    pub(crate) fn reserve(&mut self, keys: usize, hash: u64) {
+        if !self.words.has_room(keys) {
+            self.grow(keys, hash);
         }
-    }
-
-    pub(crate) fn sib(&self, slot: u32, dot: (u32, u64)) -> Option<&Sib<V>> {
-        self.sibs(slot).iter().find(|sib| sib.dot() == dot)
-    }
-
-    /// Makes room for `keys` keys in all.
-    pub(crate) fn reserve(&mut self, keys: usize) {
-        self.slots.reserve_exact(keys.saturating_sub(self.slots.len()));
-        if !self.table.has_room(keys) {
-            self.grow(keys);
-        }
-    }
-
-    /// Adds a key that is not there.
-    pub(crate) fn insert(&mut self, hash: u64, key: K, sibs: Sibs<V>) -> u32 {
-        let used = Slot::Used { key, sibs };
-        if let Some(place) = self.slots.get_mut(self.free as usize) {
-            let slot = self.free;
-            if let Slot::Free { next } = mem::replace(place, used) {
-                self.free = next;
-            }
-            self.table.insert(hash, slot);
-            return slot;
-        }
-        if !self.table.has_room(self.slots.len() + 1) {
-            self.grow(self.slots.len() + 1);
-        }
-        let slot = self.slots.len() as u32;
-        self.slots.push(used);
-        self.table.insert(hash, slot);
-        slot
     }
 
     #[cold]
-    fn grow(&mut self, room: usize) {
-        let held = (0_u32..).zip(&self.slots).filter_map(|(slot, entry)| match entry {
-            Slot::Used { key, .. } => Some((key.stable_hash(), slot)),
-            Slot::Free { .. } => None,
-        });
-        self.table.grow(room, held);
+    fn grow(&mut self, keys: usize, hash: u64) {
+        let salt = if self.groups.is_empty() { (hash >> 32) as u32 } else { self.words.salt() };
+        self.words = Groups::with_room(keys, salt);
+        let count = self.words.count();
+        let mut groups = Vec::new();
+        groups.reserve_exact(count);
+        groups.resize_with(count, || Group(core::array::from_fn(|_| Slot::Free)));
+        let mut old = mem::replace(&mut self.groups, groups);
+        for entry in old.iter_mut().flat_map(|group| &mut group.0) {
+            if let Slot::Used { key, .. } = entry {
+                let (group, place) = self.words.take(mark(key.stable_hash()));
+                mem::swap(&mut self.groups[group].0[place], entry);
+            }
+        }
+    }
+
+    /// Adds a key that is not there. Other slots may get other numbers.
+    pub(crate) fn insert(&mut self, hash: u64, key: K, sibs: Sibs<V>) -> u32 {
+        if !self.words.has_room(self.len + 1) {
+            let more = if self.len < SMALL { self.len / 2 } else { self.len / 4 };
+            self.grow(self.len + more + 1, hash);
+        }
+        let (group, place) = self.words.take(mark(hash));
+        self.groups[group].0[place] = Slot::Used { key, sibs };
+        self.len += 1;
+        number(group, place)
     }
 
     /// The siblings of a used slot.
+    #[inline]
     pub(crate) fn sibs_mut(&mut self, slot: u32) -> Option<&mut Sibs<V>> {
-        match self.slots.get_mut(slot as usize) {
-            Some(Slot::Used { sibs, .. }) => Some(sibs),
-            _ => None,
+        match self.slot_mut(slot)? {
+            Slot::Used { sibs, .. } => Some(sibs),
+            Slot::Free => None,
         }
     }
 
     /// Replaces the siblings of a used slot and returns the old ones.
+    #[inline]
     pub(crate) fn replace(&mut self, slot: u32, sibs: Sibs<V>) -> Option<Sibs<V>> {
         self.sibs_mut(slot).map(|place| mem::replace(place, sibs))
     }
 
     /// Takes a key out.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<(K, Sibs<V>)> {
-        let place = self.slots.get_mut(slot as usize)?;
-        match mem::replace(place, Slot::Free { next: self.free }) {
+        match mem::replace(self.slot_mut(slot)?, Slot::Free) {
             Slot::Used { key, sibs } => {
-                self.free = slot;
-                let slots = &self.slots;
-                self.table.remove(key.stable_hash(), slot, |slot| match slots.get(slot as usize) {
-                    Some(Slot::Used { key, .. }) => Some(key.stable_hash()),
-                    _ => None,
-                });
+                self.words.give(mark(key.stable_hash()), slot as usize >> 3, slot as usize & 7);
+                self.len -= 1;
                 Some((key, sibs))
             }
-            free @ Slot::Free { .. } => {
-                *place = free;
-                None
-            }
+            Slot::Free => None,
         }
     }
 
     /// All used slots in slot order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &K, &Sibs<V>)> {
-        self.slots.iter().enumerate().filter_map(|(slot, entry)| match entry {
-            Slot::Used { key, sibs } => Some((slot as u32, key, sibs)),
-            Slot::Free { .. } => None,
+        let slots = self.groups.iter().enumerate().flat_map(|(group, slots)| {
+            slots.0.iter().enumerate().map(move |(place, entry)| (number(group, place), entry))
+        });
+        slots.filter_map(|(slot, entry)| match entry {
+            Slot::Used { key, sibs } => Some((slot, key, sibs)),
+            Slot::Free => None,
         })
     }
 
+    /// Above the numbers of all slots.
     pub(crate) fn slots(&self) -> u32 {
-        self.slots.len() as u32
+        number(self.groups.len(), 0)
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot<K, V>>() + self.table.bytes()
+        self.groups.capacity() * size_of::<Group<K, V>>() + self.words.bytes()
     }
 }
 
@@ -234,6 +278,7 @@ mod tests {
     #[test]
     fn a_slot_costs_24_bytes_beyond_key_and_value() {
         assert_eq!(size_of::<Slot<u64, [u8; 32]>>(), 8 + 32 + 24);
+        assert_eq!(size_of::<Group<u64, [u8; 32]>>(), WIDTH * 64);
     }
 
     #[test]
@@ -250,7 +295,9 @@ mod tests {
         for key in 2_000..2_500_u64 {
             store.insert(key.stable_hash(), key, sib(key + 1));
         }
-        assert_eq!((store.len(), store.slots()), (1_000, 1_000));
+        let groups = store.groups.len();
+        assert_eq!(store.len(), 1_000);
+        assert!(groups * WIDTH < 1_000 * 7 * 5 / 4 / 6 + 14, "{groups} groups");
         for key in (1..1_000_u64).step_by(2).chain(2_000..2_500) {
             let slot = store.find(key.stable_hash(), &key).unwrap();
             assert_eq!(store.sibs(slot)[0].value, Some(key + 1));

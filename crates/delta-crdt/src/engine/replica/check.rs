@@ -1,6 +1,7 @@
 //! What must always hold.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use super::Replica;
 use crate::engine::origins::{dot_hash, vector_hash};
@@ -58,7 +59,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             "the counts"
         );
         for origin in 0..shard.lanes.len() as u32 {
-            let indexed: BTreeSet<u32> = shard.slots_after(origin, 0).collect();
+            let mut indexed = Vec::new();
+            shard.slots_after(origin, 0, &mut indexed);
+            let indexed: BTreeSet<u32> = indexed.into_iter().collect();
             let held = dots.iter().filter(|(dot, _)| dot.0 == origin).map(|(_, &slot)| slot);
             assert_eq!(indexed, held.collect(), "the index of origin {origin}");
         }

@@ -6,18 +6,12 @@ use alloc::vec::Vec;
 use super::Replica;
 use crate::engine::park::Write;
 use crate::engine::shard::{Context, Offered};
+use crate::engine::store::Found;
 use crate::message::{Batch, Body, Op};
 use crate::{Change, Key, Message, Now, Output, ReplicaId, Stamp, Warning, Winner};
 
 /// Keys of a batch looked up ahead: what they touch fits the second cache.
 const AHEAD: usize = 1_024;
-
-/// The hash of a key, and the slot where it was a moment ago.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
-    hash: u64,
-    slot: Option<u32>,
-}
 
 /// A batch that is being taken in.
 struct Arrival<K, V> {
@@ -97,6 +91,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     }
 
     /// Takes in one write of a batch. False if the rest of the batch is to be left.
+    #[inline]
     fn receive_op(&mut self, now: Now, arrival: &mut Arrival<K, V>, op: Op<K, V>, found: Found) -> bool {
         let (from, origin) = (arrival.from, arrival.numbers[0]);
         let mut obs = op.obs;

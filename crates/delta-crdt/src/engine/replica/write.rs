@@ -105,6 +105,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         self.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
+    #[inline]
     pub(super) fn queue(&mut self, seq: u64, stamp: Stamp, key: K, value: Option<V>, mut obs: Obs) {
         let pending = &mut self.pending;
         if pending.ops.is_empty() {

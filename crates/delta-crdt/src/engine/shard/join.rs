@@ -2,15 +2,16 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::mem;
 
 use super::{Context, Entry, Shard};
 use crate::engine::few::Few;
 use crate::engine::rules::Rule;
-use crate::engine::store::{Sib, Sibs};
+use crate::engine::store::{Found, Sib, Sibs, mark};
 use crate::{Change, Key, Winner};
 
 /// Keys looked up ahead: their cache lines fit a small cache.
-const WARM: usize = 128;
+const AHEAD: usize = 128;
 
 /// A complete session: the sender's siblings of some keys, and its vector and floors in the same state.
 #[derive(Clone, Debug)]
@@ -32,11 +33,16 @@ impl<K, V> Joined<K, V> {
     /// False if it brings a dot that its own vector does not cover, or one dot twice, or if a floor is above the vector: nobody
     /// can be in such a state.
     pub(crate) fn is_sound(&self) -> bool {
-        let dots = self.entries.iter().flat_map(|entry| entry.1.as_slice()).map(Sib::dot);
-        let mut dots: Vec<(u32, u64)> = dots.collect();
-        dots.sort_unstable();
-        dots.windows(2).all(|pair| pair[0] != pair[1])
-            && dots.iter().all(|&dot| dot.1 > 0 && self.covers(dot))
+        let dots = || self.entries.iter().flat_map(|entry| entry.1.as_slice()).map(Sib::dot);
+        let mut last = (0, 0);
+        let rises = dots().all(|dot| mem::replace(&mut last, dot) < dot);
+        let is_once = || {
+            let mut dots: Vec<(u32, u64)> = dots().collect();
+            dots.sort_unstable();
+            dots.windows(2).all(|pair| pair[0] != pair[1])
+        };
+        (rises || is_once())
+            && dots().all(|dot| dot.1 > 0 && self.covers(dot))
             && self.floors.iter().all(|(&origin, &floor)| floor == 0 || self.covers((origin, floor)))
     }
 }
@@ -54,18 +60,16 @@ impl<K: Key, V: Clone> Shard<K, V> {
         }
         let version = self.version;
         let mut fresh = Vec::new();
+        self.make_room(&session);
         let mut seen = session.whole.then(|| Seen::new(self.store.slots()));
-        let mut entries = core::mem::take(&mut session.entries).into_iter();
-        self.store.reserve(entries.len());
+        let mut entries = mem::take(&mut session.entries).into_iter();
         changes.reserve(entries.len());
         fresh.reserve(entries.len());
+        let mut ahead = Vec::new();
         while entries.len() > 0 {
-            // Without work in between, the cache misses of the look-ups overlap.
-            if self.store.slots() > 1_024 {
-                self.store.warm(entries.as_slice().iter().take(WARM).map(|entry| &entry.0));
-            }
-            for entry in entries.by_ref().take(WARM) {
-                let slot = self.join_key(cx, &session, entry, &mut fresh, changes);
+            self.store.look_ahead(entries.as_slice().iter().take(AHEAD).map(|entry| &entry.0), &mut ahead);
+            for (found, entry) in ahead.drain(..).zip(entries.by_ref()) {
+                let slot = self.join_key(cx, &session, entry, found, &mut fresh, changes);
                 if let (Some(slot), Some(seen)) = (slot, &mut seen) {
                     seen.add(slot);
                 }
@@ -81,8 +85,8 @@ impl<K: Key, V: Clone> Shard<K, V> {
             }
         }
         fresh.sort_unstable();
-        for ((origin, seq), slot) in fresh {
-            self.append(slot, origin, seq);
+        for ((origin, seq), mark) in fresh {
+            self.append(mark, origin, seq);
         }
         for (&origin, &seq) in &session.vector {
             self.advance(cx.origins, origin, seq);
@@ -95,19 +99,32 @@ impl<K: Key, V: Clone> Shard<K, V> {
         self.version != version
     }
 
+    /// Makes room for what a large session brings. Its keys come in the order of the sender's store: taken one by one, they would
+    /// fill a part of this one before it grows. And slots of a whole session keep their numbers to its end.
+    fn make_room(&mut self, session: &Joined<K, V>) {
+        let entries = &session.entries;
+        let Some((first, _)) = entries.first() else { return };
+        if session.whole || entries.len() > self.store.len() / 16 {
+            let is_absent = |key: &K| self.store.find(key.stable_hash(), key).is_none();
+            let is_empty = self.store.len() == 0;
+            let absent = entries.iter().filter(|entry| is_empty || is_absent(&entry.0)).count();
+            self.store.reserve(self.store.len() + absent, first.stable_hash());
+        }
+    }
+
     /// Keeps my sibling iff it is in the fragment or not covered by the sender; adds theirs iff not covered by mine.
     fn join_key<W: Winner<V>>(
         &mut self,
         cx: &Context<'_, W>,
         session: &Joined<K, V>,
         (key, theirs): (K, Few<Sib<V>>),
+        found: Found,
         fresh: &mut Vec<((u32, u64), u32)>,
         changes: &mut Vec<Change<K, V>>,
     ) -> Option<u32> {
-        let hash = key.stable_hash();
-        let found = self.store.look(hash, &key);
-        let mine = found.map_or(&[][..], |found| found.1.as_slice());
-        let found = found.map(|found| found.0);
+        let hash = found.hash;
+        let found = self.store.again(found, &key);
+        let mine = found.map_or(&[][..], |slot| self.store.sibs(slot));
         let is_news = |sib: &Sib<V>| {
             let dot = sib.dot();
             let known = if cx.rules.hold(Rule::VectorAtCommit) {
@@ -125,9 +142,9 @@ impl<K: Key, V: Clone> Shard<K, V> {
             && is_news(new)
             && is_gone(old, theirs.as_slice())
         {
-            fresh.push((new.dot(), slot));
+            fresh.push((new.dot(), mark(hash)));
             if let Few::One(new) = theirs {
-                self.swap(cx, (slot, key), new, changes);
+                self.swap(cx, (hash, slot, key), new, changes);
             }
             return Some(slot);
         }
@@ -135,7 +152,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
             let (is_news, dot) = (is_news(new), new.dot());
             let sibs = Sibs::from_few(theirs).filter(|_| is_news)?;
             let slot = self.insert(cx, hash, key, sibs, changes);
-            fresh.push((dot, slot));
+            fresh.push((dot, mark(hash)));
             return Some(slot);
         }
         let dots: Vec<(u32, u64)> = theirs.as_slice().iter().map(Sib::dot).collect();
@@ -155,7 +172,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
                 slot
             }
         };
-        fresh.extend(added.into_iter().map(|dot| (dot, slot)));
+        fresh.extend(added.into_iter().map(|dot| (dot, mark(hash))));
         Some(slot)
     }
 }
