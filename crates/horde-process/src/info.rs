@@ -10,6 +10,7 @@ use crate::{CodecError, codec};
 pub struct Info(Vec<u8>);
 
 impl Info {
+    #[cfg(feature = "tokio")]
     pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, CodecError> {
         codec::encode(value).map(Self)
     }

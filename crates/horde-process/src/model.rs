@@ -55,7 +55,7 @@ impl Actor {
         let shared = Shared(Arc::clone(&cell) as Arc<_>);
         node.0.table.insert(pid.number(), shared.clone());
         AnyCell::control(&*cell, &mut |control| control.trap = trap);
-        node.name_process(&shared, &Name::local(format!("n{at}")), &[]).unwrap();
+        node.name_process(&shared, &Name::local(format!("n{at}")), &[]).expect("a free name");
         Self {
             at,
             cell,
@@ -221,9 +221,9 @@ fn alive(one: &Actor, actors: &[Actor], seed: u64) {
 }
 
 fn play(seed: u64) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let _inside = runtime.enter();
-    let node = Node::builder(NodeId::new(NodeName::new("one").unwrap(), 1)).start().unwrap();
+    let node = Node::builder(NodeId::new(NodeName::new("one").expect("a name"), 1)).start().expect("a node");
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let mut actors: Vec<_> = (0..4).map(|at| Actor::new(&node, at, dice.roll(3) == 0)).collect();
     let pids: &Vec<Pid> = &actors.iter().map(|actor| actor.core().pid().clone()).collect();

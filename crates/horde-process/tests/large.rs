@@ -63,7 +63,7 @@ fn on(network: Arc<dyn Network>, permits: &Arc<Semaphore>) -> Node {
 async fn a_late_call_of_another_node_is_dropped_unhandled_and_those_in_time_wait_for_room() {
     let (network, permits) = (MemoryNetwork::new(), Arc::new(Semaphore::new(0)));
     let [one, two] = ["one", "two"].map(|name| on(network.attach(id(name)), &permits));
-    let gate = Ref::<Gate>::new(&one, &two.spawn::<Gate>(()).await.unwrap());
+    let gate = Ref::<Gate>::new(&one, two.spawn::<Gate>(()).await.unwrap());
     gate.cast(Count).unwrap();
     // The gate holds the first; this one finds its time over when its turn comes.
     let patience = Duration::from_millis(20);
