@@ -84,15 +84,18 @@ impl Membership {
     /// Pulls when the sender knows something else than this node.
     fn compare(&mut self, from: &NodeId, beat: &Beat) {
         let (digest, now) = (self.digest(), self.now);
+        let joining = self.own.lifecycle == Lifecycle::Joining;
         let newer = match self.known.get(from.name()).filter(|known| known.record.id == *from) {
             Some(known) => known.record.version < beat.version || known.record.counter < beat.counter,
             None => true,
         };
         let Some(link) = self.links.get_mut(from).filter(|link| link.contest.is_none()) else { return };
         link.odd = if beat.digest == digest { 0 } else { link.odd.saturating_add(1) };
-        let pause = self.config.heartbeat * if newer { 1 } else { PULL_PAUSE };
+        // A list that was lost is needed to join, however much the heartbeats agree.
+        let unlisted = joining && !link.listed;
+        let pause = self.config.heartbeat * if newer || unlisted { 1 } else { PULL_PAUSE };
         let rested = link.pulled_at.is_none_or(|at| now >= at + pause);
-        if (newer || link.odd >= ODD_BEATS) && rested {
+        if (newer || unlisted || link.odd >= ODD_BEATS) && rested {
             self.pull(from);
         }
     }

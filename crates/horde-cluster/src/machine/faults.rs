@@ -9,8 +9,6 @@
 pub enum Fault {
     /// One node's silence is a verdict.
     OneObserver,
-    /// Who is called Down does not object.
-    NeverObjects,
     /// Who was Down stays so, though it is heard again.
     NeverReturns,
     /// A node that stood still takes the others' silence for theirs.

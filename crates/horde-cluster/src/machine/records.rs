@@ -237,6 +237,9 @@ impl Membership {
         self.digest = None;
         (known.told, known.changed) = (now, now);
         let lifecycle = known.record.lifecycle;
+        if self.faults.has(super::faults::Fault::NeverReturns) {
+            return;
+        }
         known.fate = if linked { Fate::Live } else { Fate::Unreachable };
         if linked {
             self.tell_lifecycle(id, lifecycle);

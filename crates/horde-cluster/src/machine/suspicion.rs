@@ -171,6 +171,8 @@ impl Membership {
             return;
         }
         match &known.inquiry {
+            // Others hear it, as they said: what one says who was away is a reason to ask them again, no verdict.
+            Some(_) if known.fate == Fate::Unreachable => self.ask(about),
             Some(inquiry) if inquiry.own == Own::Silent => self.declare_down(about),
             Some(_) => {}
             None if linked => {
@@ -183,7 +185,7 @@ impl Membership {
 
     /// Others call this node Down and it is alive: it objects, with its counter.
     pub(crate) fn refute(&mut self, by: &NodeId, counter: u64) {
-        if counter < self.own.counter || self.faults.has(Fault::NeverObjects) {
+        if counter < self.own.counter {
             return;
         }
         self.own.counter = counter.saturating_add(1);

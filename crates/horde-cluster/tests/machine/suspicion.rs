@@ -99,6 +99,23 @@ fn one_witness_of_life_makes_it_unreachable_instead_of_down() {
 }
 
 #[test]
+fn the_verdict_of_one_who_was_away_does_not_outweigh_a_witness_of_life() {
+    let (a, b, c) = (id("a", 1), id("b", 1), id("c", 1));
+    let mut bench = Bench::with(&[&a, &b, &c]);
+    bench.lost(&a);
+    bench.pass(ms(450), &[&b, &c]);
+    let round = bench.asked(&b).unwrap();
+    bench.frame(&b, &Frame::Answer { about: a.clone(), round, answer: Answer::Alive });
+    bench.frame(&c, &Frame::Down { about: a.clone(), counter: 0 });
+    assert_eq!(bench.status(&a), Some(MemberStatus::Unreachable));
+    let again = bench.asked(&b).unwrap();
+    assert!(again > round, "the others are asked once more");
+    bench.frame(&b, &Frame::Answer { about: a.clone(), round: again, answer: Answer::Silent });
+    bench.frame(&c, &Frame::Answer { about: a.clone(), round: again, answer: Answer::Silent });
+    assert_eq!(bench.status(&a), Some(MemberStatus::Down), "it is gone indeed");
+}
+
+#[test]
 fn alone_with_the_accused_the_own_verdict_stands() {
     let a = id("a", 1);
     let mut bench = Bench::with(&[&a]);
