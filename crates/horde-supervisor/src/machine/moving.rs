@@ -87,19 +87,23 @@ impl Children {
     pub(super) fn hand_over(&mut self, now: Now, token: u64, state: Option<State>) {
         let Some(run) = self.runs.get_mut(&token) else { return };
         run.pid = None;
-        run.phase = Phase::HandingOver { state, tried: BTreeSet::new(), asked: false };
+        run.phase = Phase::HandingOver { state, tried: BTreeSet::new(), asked: false, unsure: None };
         self.offer(now, token);
     }
 
     fn offer(&mut self, now: Now, token: u64) {
         let Some(run) = self.runs.get_mut(&token) else { return };
-        let Phase::HandingOver { state, tried, asked } = &mut run.phase else { return };
+        let Phase::HandingOver { state, tried, asked, unsure } = &mut run.phase else { return };
+        if let Some(gone) = unsure.take_if(|to| self.roster.is_gone(to)) {
+            tried.insert(gone);
+        }
         if self.draining {
             tried.insert(self.me.clone());
         }
         let state = state.clone();
         let (wish, life, strikes) = (run.wish.clone(), run.rank.life, run.strikes);
-        let host = self.roster.host_for(&wish.id, &wish.spec, tried).cloned();
+        let placed = || self.roster.host_for(&wish.id, &wish.spec, tried).cloned();
+        let host = unsure.clone().or_else(placed);
         let generation = run.rank.generation + 1;
         match host {
             Some(host) if host != self.me => {
@@ -131,14 +135,24 @@ impl Children {
         outcome: Result<Response, RequestError>,
     ) {
         let Some(run) = self.runs.get_mut(&token) else { return };
-        let Phase::HandingOver { tried, asked, .. } = &mut run.phase else { return };
+        let Phase::HandingOver { tried, asked, unsure, .. } = &mut run.phase else { return };
         *asked = false;
+        let silent = matches!(outcome, Err(RequestError::Timeout));
         match outcome {
             Ok(Response::Started(Ok(_) | Err(StartError::AlreadyStarted(_)))) => {
                 let id = run.wish.id.clone();
                 self.moved(now, token, id, to);
             }
+            // It may run there: the same offer finds itself, at once or with the next tick.
+            Err(RequestError::Timeout | RequestError::Interrupted | RequestError::Unanswered) => {
+                *unsure = Some(to);
+                if silent {
+                    self.offer(now, token);
+                }
+            }
+            Err(_) if unsure.is_some() => {}
             _ => {
+                *unsure = None;
                 tried.insert(to);
                 self.offer(now, token);
             }

@@ -46,6 +46,8 @@ pub(super) enum Phase {
         state: Option<State>,
         tried: BTreeSet<NodeId>,
         asked: bool,
+        /// Who was offered it and gave no answer: it may run there, so nobody else is asked while that one is here.
+        unsure: Option<NodeId>,
     },
 }
 
