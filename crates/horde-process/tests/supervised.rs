@@ -137,7 +137,7 @@ fn node() -> (Node, Sender<()>) {
     let (opener, gate) = channel();
     let gate = Arc::new(Mutex::new(Some(gate)));
     let deps = Arc::clone(&gate);
-    let node = alone(|builder| builder.runs::<Worker>(deps).stuck_after(Duration::from_millis(5)));
+    let node = alone(|builder| builder.runs::<Worker>(deps).stuck_after(Duration::from_millis(500)));
     assert!(node.insert(gate));
     (node, opener)
 }
