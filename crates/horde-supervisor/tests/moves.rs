@@ -246,3 +246,19 @@ fn after_a_split_each_child_runs_once_and_its_record_names_the_process() {
         }
     }
 }
+
+#[test]
+fn splits_that_heal_do_not_fail_a_child_for_the_death_of_its_nodes() {
+    let mut pair = Pair::join_held();
+    pair.held = false;
+    pair.pass(3);
+    for _ in 0..6 {
+        pair.split = true;
+        pair.look();
+        pair.pass(2);
+        pair.split = false;
+        pair.look();
+        pair.pass(2);
+    }
+    assert_eq!(pair.running(), all());
+}

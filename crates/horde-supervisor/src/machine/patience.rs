@@ -16,6 +16,9 @@ const LATE: Duration = Duration::from_millis(300);
 /// How long such an owner has to be back; then it has died since.
 const RETURN: Duration = Duration::from_secs(2);
 
+/// How long an owner is gone before its end is held against what it ran: one that lives after all is back by then.
+const BLAME: Duration = Duration::from_secs(5);
+
 /// The times of all that waits.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
@@ -81,6 +84,11 @@ impl Patience {
             self.late.insert(id.clone(), now + RETURN);
         }
         late
+    }
+
+    /// Whether `owner` is gone for so long that its end may be held against a child; one that nobody remembers is.
+    pub(super) fn may_blame(&self, now: Duration, owner: &NodeId) -> bool {
+        self.gone.get(owner).is_none_or(|since| *since + BLAME <= now)
     }
 
     /// Whether nobody takes the child over yet.

@@ -130,6 +130,10 @@ impl Children {
         let early = u128::from(age) < self.options.settle.as_millis();
         let strikes = if early { record.strikes + 1 } else { 0 };
         if strikes > self.options.max_restarts {
+            // A split that heals looks like many deaths in a row: the verdict waits until the last one has lasted.
+            if !self.patience.may_blame(now.monotonic, &record.owner) {
+                return;
+            }
             let reason =
                 ExitReason::Error(format!("its node died soon after starting it, {strikes} times in a row"));
             let stamp = self.replica.stamp(now).to_bits();
