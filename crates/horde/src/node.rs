@@ -47,6 +47,9 @@ impl WeakNode {
     }
 }
 
+/// How long a node that has moved its children stays to say so.
+const SPREAD: Duration = Duration::from_millis(50);
+
 impl Node {
     /// A node of this name. Names are unique in a cluster: a second living node of a name is refused.
     pub fn builder(name: impl AsRef<str>) -> NodeBuilder {
@@ -121,6 +124,10 @@ impl Node {
         }
         for registry in horde_registry::registries(processes) {
             registry.names_moved(left().mul_f32(0.1)).await;
+        }
+        if before > 0 {
+            // The others hear of the new copies when this node does, or a moment later: until then it still answers that they moved.
+            tokio::time::sleep(left().mul_f32(0.1).min(SPREAD)).await;
         }
         // Only once nothing runs here any more do the others start it anew.
         processes.close(left().mul_f32(0.8)).await;
