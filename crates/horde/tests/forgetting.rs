@@ -59,6 +59,7 @@ async fn children_that_waited_for_their_node_run_elsewhere_once_it_is_forgotten(
     let (one, two) = (start("one", &network).await, start("two", &network).await);
     let options = Options { takeover: false, ..Options::default() };
     let children = Supervisor::builder("children").options(options).start(&one).await.unwrap();
+    until("both take part", || children.ready_members().len() == 2).await;
     let mut there = Vec::new();
     for number in 0..16 {
         let id = format!("child-{number}");
