@@ -1,5 +1,7 @@
 //! The demo as a user runs it: what it shows holds, and it leaves nothing behind on any way out.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 

@@ -20,7 +20,7 @@ impl World {
     /// The cheap part, after each step of a node.
     pub(crate) fn check_step(&mut self, node: usize) {
         let sim = &self.nodes[node];
-        if self.events % EACH == 0 || self.plan.nodes == 1 {
+        if self.events.is_multiple_of(EACH) || self.plan.nodes == 1 {
             sim.names.check_invariants();
             sim.children.check_invariants();
             sim.membership.check_invariants();

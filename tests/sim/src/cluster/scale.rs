@@ -133,11 +133,12 @@ pub fn table(rows: &[Scale]) -> String {
 /// The figures as a picture: each against the number of nodes, as a share of its highest.
 #[must_use]
 pub fn picture(rows: &[Scale]) -> String {
-    let series: [(&str, &str, Box<dyn Fn(&Scale) -> f64>); 4] = [
-        ("converged, ms", "#1b6ca8", Box::new(|row| row.converged.as_secs_f64() * 1e3)),
-        ("taken over, ms", "#c0392b", Box::new(|row| row.taken_over.as_secs_f64() * 1e3)),
-        ("bytes per node", "#27804a", Box::new(|row| row.bytes as f64)),
-        ("idle bytes per second and node", "#8e6c1a", Box::new(|row| row.idle as f64)),
+    type Figure = fn(&Scale) -> f64;
+    let series: [(&str, &str, Figure); 4] = [
+        ("converged, ms", "#1b6ca8", |row| row.converged.as_secs_f64() * 1e3),
+        ("taken over, ms", "#c0392b", |row| row.taken_over.as_secs_f64() * 1e3),
+        ("bytes per node", "#27804a", |row| row.bytes as f64),
+        ("idle bytes per second and node", "#8e6c1a", |row| row.idle as f64),
     ];
     let (width, height, left, top) = (640.0, 320.0, 60.0, 40.0);
     let most = rows.iter().map(|row| row.nodes).max().unwrap_or(1) as f64;
