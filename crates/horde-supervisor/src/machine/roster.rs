@@ -51,6 +51,11 @@ impl Host {
         self.hosting && self.ready && matches!(self.presence, Presence::Alive | Presence::Doubtful)
     }
 
+    /// It has caught up and is here: a newcomer learns from it.
+    fn teaches(&self) -> bool {
+        self.hosting && self.ready && matches!(self.presence, Presence::Alive | Presence::Leaving)
+    }
+
     fn runs(&self, spec: &Spec) -> bool {
         self.kinds.get(&spec.kind).is_some_and(|(first, last)| (*first..=*last).contains(&spec.version))
     }
@@ -220,14 +225,15 @@ impl Roster {
 
     /// Whether `me` is the lowest of the members that wait for somebody to be ready while nobody is.
     pub(super) fn is_first_of_unready(&self) -> bool {
+        // Who is on its way out still knows what there is: it can be learnt from.
+        let nobody_ready = self.hosts.iter().all(|(id, host)| *id == self.me || !host.teaches());
         let mut alive =
             self.hosts.iter().filter(|(_, host)| host.hosting && host.presence == Presence::Alive);
-        let nobody_ready = alive.clone().all(|(id, host)| *id == self.me || !host.ready);
         nobody_ready && alive.next().is_none_or(|(id, _)| *id == self.me)
     }
 
     pub(super) fn is_ready(&self, node: &NodeId) -> bool {
-        self.hosts.get(node).is_some_and(|host| host.ready && host.presence == Presence::Alive)
+        self.hosts.get(node).is_some_and(Host::teaches)
     }
 }
 
