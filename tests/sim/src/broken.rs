@@ -61,7 +61,7 @@ pub fn catch(rule: Broken, limit: u64) -> Option<(u64, String)> {
                 crate::cluster::run(&crate::cluster::Setup { seed, broken, ..Default::default() })
             }
         });
-        outcome.failure
+        outcome.failure.or(outcome.overlap)
     };
     // A seed that fails as it is says nothing of the rule.
     (1..=limit).find_map(|seed| {

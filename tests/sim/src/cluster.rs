@@ -98,7 +98,7 @@ pub(crate) struct World {
     pub(crate) downs: u32,
     pub(crate) events: u64,
     pub(crate) failure: Option<String>,
-    /// The first time that two copies ran at once under a quorum.
+    /// The first thing that is doubtful.
     pub(crate) overlap: Option<String>,
     /// What was checked lately and did not hold yet.
     trouble: VecDeque<(Duration, String)>,
@@ -221,6 +221,17 @@ impl World {
         if self.failure.is_none() {
             self.failure = Some(format!("{text} (at {:?})", self.queue.now));
         }
+    }
+
+    /// Something that is known to happen and is being mended: noted and counted, and a failure only where a rule is broken on
+    /// purpose, or where it is asked for.
+    pub(crate) fn doubt(&mut self, text: String) {
+        if self.plan.broken.is_some() {
+            return self.fail(text);
+        }
+        let at = self.queue.now;
+        self.history.note(at, 0, || format!("DOUBTFUL: {text}"));
+        self.overlap.get_or_insert(format!("{text} (at {at:?})"));
     }
 
     /// The time on a node's clocks.

@@ -28,7 +28,8 @@ pub use rng::Rng;
 pub struct Outcome {
     /// What went wrong, if something did.
     pub failure: Option<String>,
-    /// Where two copies of a child ran at once under a quorum, first; this is counted, and a failure only if it is asked for.
+    /// What is known to happen now and then and is not mended yet: counted, and a failure only if it is asked for. Two copies
+    /// of a child at once under a quorum; a member that is ready too early, or Down though others hear it.
     pub overlap: Option<String>,
     /// What happened, for a person who reads it.
     pub history: History,

@@ -115,7 +115,8 @@ fn simulate() -> Result<()> {
     let fresh =
         SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs();
     sim::run(&sim::Args { seeds: Some(FRESH_SEEDS), first: Some(fresh), ..sim::Args::default() })?;
-    let some = sim::Args { seeds: Some(SEEDS / 10), first: Some(fresh), doublecheck: true, ..sim::Args::default() };
+    let some =
+        sim::Args { seeds: Some(SEEDS / 10), first: Some(fresh), doublecheck: true, ..sim::Args::default() };
     sim::run(&some)?;
     sim::run(&sim::Args { broken: true, ..sim::Args::default() })
 }

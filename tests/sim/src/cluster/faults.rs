@@ -149,6 +149,11 @@ impl World {
             return;
         }
         self.crash(node);
+        if self.rng.chance(30) {
+            // Troubles come together: while its children are taken over, another one goes.
+            let after = Duration::from_millis(self.rng.between(5, 2_500));
+            self.queue.after(after, Happening::Fault(Fault::Kill));
+        }
         if self.rng.chance(70) {
             let after = Duration::from_millis(self.rng.between(1, 6_000));
             self.queue.after(after, Happening::Fault(Fault::Revive(node)));

@@ -58,10 +58,10 @@ impl World {
         self.check_overlap(node, number);
         self.nodes[node].children.spawned(token, pid);
         let after = Duration::from_micros(self.rng.below(200));
-        self.notify(node, after, Arrival::Born(number));
+        self.tell_process(node, after, Arrival::Born(number));
     }
 
-    fn notify(&mut self, node: usize, after: Duration, arrival: Arrival) {
+    fn tell_process(&mut self, node: usize, after: Duration, arrival: Arrival) {
         let life = self.nodes[node].life;
         let after = self.nodes[node].clock.takes(after);
         self.queue.after(after, Happening::Arrive { node, life, arrival });
@@ -94,7 +94,7 @@ impl World {
             (_, true) => self.rng.between(50, 2_000),
             _ => self.rng.below(3),
         };
-        self.notify(node, Duration::from_millis(takes), Arrival::Inited(number));
+        self.tell_process(node, Duration::from_millis(takes), Arrival::Inited(number));
     }
 
     /// The `init` of a process has answered.
@@ -112,7 +112,7 @@ impl World {
         let pid = Pid::new(sim.id.clone(), number);
         sim.children.started(now, child.token, Ok(pid));
         if let Some(reason) = stopping {
-            self.notify(node, Duration::from_micros(10), Arrival::Ended(number, reason));
+            self.tell_process(node, Duration::from_micros(10), Arrival::Ended(number, reason));
         } else if !self.calm {
             let faults = self.plan.processes;
             let reason = if self.rng.chance(faults.panic) {
@@ -123,7 +123,7 @@ impl World {
                 return;
             };
             let after = Duration::from_millis(self.rng.below(8_000));
-            self.notify(node, after, Arrival::Ended(number, reason));
+            self.tell_process(node, after, Arrival::Ended(number, reason));
         }
     }
 
@@ -150,16 +150,16 @@ impl World {
         }
         match shutdown {
             Shutdown::BrutalKill => {
-                return self.notify(node, Duration::ZERO, Arrival::Overdue(number));
+                return self.tell_process(node, Duration::ZERO, Arrival::Overdue(number));
             }
-            Shutdown::Timeout(time) => self.notify(node, time, Arrival::Overdue(number)),
+            Shutdown::Timeout(time) => self.tell_process(node, time, Arrival::Overdue(number)),
             _ => {}
         }
         // One whose init still runs looks when it has ended; one that does not listen, when its time is over.
         if up && !again {
             let late = if deaf { 3_000 } else { 0 };
             let takes = Duration::from_millis(takes + late);
-            self.notify(node, takes, Arrival::Ended(number, reason));
+            self.tell_process(node, takes, Arrival::Ended(number, reason));
         }
     }
 
@@ -173,7 +173,7 @@ impl World {
             let pid = Pid::new(sim.id.clone(), number);
             sim.children.stuck(child.token, pid);
             let takes = Duration::from_millis(self.rng.between(1_000, 8_000));
-            self.notify(node, takes, Arrival::Overdue(number));
+            self.tell_process(node, takes, Arrival::Overdue(number));
         } else if process.up {
             self.ended(node, number, ExitReason::Killed);
         } else {
@@ -217,6 +217,6 @@ impl World {
         }
         let reason =
             ExitReason::NameConflict { registry: "names".to_owned(), key: format!("{key:?}"), winner };
-        self.notify(node, takes, Arrival::Ended(pid.number(), reason));
+        self.tell_process(node, takes, Arrival::Ended(pid.number(), reason));
     }
 }

@@ -130,11 +130,13 @@ pub fn table(rows: &[Scale]) -> String {
     text
 }
 
+/// A line of the picture: its name, its colour, and what it shows of a run.
+type Series = (&'static str, &'static str, fn(&Scale) -> f64);
+
 /// The figures as a picture: each against the number of nodes, as a share of its highest.
 #[must_use]
 pub fn picture(rows: &[Scale]) -> String {
-    type Figure = fn(&Scale) -> f64;
-    let series: [(&str, &str, Figure); 4] = [
+    let series: [Series; 4] = [
         ("converged, ms", "#1b6ca8", |row| row.converged.as_secs_f64() * 1e3),
         ("taken over, ms", "#c0392b", |row| row.taken_over.as_secs_f64() * 1e3),
         ("bytes per node", "#27804a", |row| row.bytes as f64),

@@ -28,7 +28,7 @@ impl World {
             let stands =
                 self.nodes[by].ends.contains_key(member) && accused.ends.contains_key(&self.nodes[by].id);
             if open && stands {
-                return self.fail(format!("n{by} stood still, and declared {member:?} Down for it"));
+                return self.doubt(format!("n{by} stood still, and declared {member:?} Down for it"));
             }
         }
         if !fair || !self.steady(accused) || accused.leaving.is_some() || !self.steady(&self.nodes[by]) {
@@ -49,7 +49,7 @@ impl World {
                 && knows(&self.nodes[by].id)
         });
         if let Some(witness) = witness.map(|node| node.index) {
-            self.fail(format!(
+            self.doubt(format!(
                 "n{by} declared {member:?} Down, which n{witness} hears, and n{witness} hears n{by}"
             ));
         }

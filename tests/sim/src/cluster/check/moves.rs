@@ -1,18 +1,40 @@
 //! Moves are no more than placement's difference, and with active redistribution no less.
 
+use horde_ring::{KeyHash, Member, Members, Rendezvous};
 use horde_supervisor::{ChildState, Redistribution};
+use horde_transport::NodeId;
 
 use crate::cluster::World;
 
 impl World {
-    /// Invariant 6, its second half: what placement gives to another member has moved there.
+    /// Invariant 6, its second half: what placement gives to another member has moved there. Where that is follows from the
+    /// names of the members and of the child alone, however many there are.
     pub(super) fn moves_are_done(&self) -> Option<String> {
         if self.plan.options.redistribution != Redistribution::Active {
             return None;
         }
-        let alive = self.nodes.iter().filter(|node| node.is_alive());
-        let mut plans = alive.map(|node| (&node.id, node.children.plan()));
-        plans.find(|(_, plan)| !plan.is_empty()).map(|(id, plan)| format!("{id:?} would still move {plan:?}"))
+        let alive = || self.nodes.iter().filter(|node| node.is_alive());
+        if alive().any(|node| node.leaving.is_some()) {
+            return None;
+        }
+        let hashed = |id: &NodeId| Member::hashed(id.clone(), KeyHash::of(id.name().as_str())).weight(1);
+        let members: Members<NodeId> = alive().map(|node| hashed(&node.id)).collect();
+        let placement = Rendezvous::new(members);
+        for node in alive() {
+            if let Some(first) = node.children.plan().first() {
+                return Some(format!("{:?} would still move {first:?}", node.id));
+            }
+            for (id, record) in node.children.records().filter(|(_, record)| record.pid().is_some()) {
+                let runs = |member: &Member<NodeId>| {
+                    alive().any(|node| node.id == *member.id() && record.spec.version <= node.version)
+                };
+                let host = horde_ring::Placement::owner_among(&placement, KeyHash::of(id.as_str()), &runs);
+                if host.is_some_and(|host| *host != record.owner) {
+                    return Some(format!("{id} belongs to {host:?} and runs on {:?}", record.owner));
+                }
+            }
+        }
+        None
     }
 
     /// Its first half: who moves a child away leaves, or placement gives it to another.

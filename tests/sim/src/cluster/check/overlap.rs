@@ -27,12 +27,7 @@ impl World {
         });
         if let Some(other) = copies.next().map(|other| other.id.clone()) {
             let (id, records) = (&child.id, self.records_of(&child.id));
-            let at = self.queue.now;
-            let told = format!(
-                "{id} is started on n{node} and runs on {other:?}, under a quorum, at {at:?}:{records}"
-            );
-            self.history.note(at, node, || format!("TWO COPIES: {told}"));
-            self.overlap.get_or_insert(told);
+            self.doubt(format!("{id} is started on n{node} and runs on {other:?}, under a quorum:{records}"));
         }
     }
 }
