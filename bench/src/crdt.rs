@@ -1,9 +1,13 @@
 //! The replicated map: local and remote writes, reads, merges, differences, memory.
 //!
 //! Keys are `u64`, and 16-byte texts beside them (`*_text`, without targets; a `String` takes 24 bytes beyond its text); values are 32 bytes; one shard, one core, its CPU time. Replicas have one
-//! neighbour, so that a local write pays for its push. The peer is `crdts`: a `Map` of `MVReg`, the nearest it has.
+//! neighbour, so that a local write pays for its push. The peer is `crdts`: a `Map` of `MVReg`, the nearest it has. Beside what
+//! looks keys up stands `hashbrown`: the standard library's hash map with the same hash, which replicates nothing: the floor.
+//! Reads copy the value, as callers do. Random keys are the same 200,000 (or 100,000) in every run.
 
 mod peer;
+mod plain;
+mod value;
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -13,8 +17,7 @@ use delta_crdt::{Config, Key, LastWriter, Message, Now, Output, Replica, Replica
 
 use crate::harness::{Figure, Options, heap_bytes};
 
-/// A value.
-pub type Value = [u8; 32];
+pub use value::Value;
 
 const START: Now = Now { monotonic: Duration::ZERO, unix_ms: 1_700_000_000_000 };
 const MILLION: u64 = 1_000_000;
@@ -88,10 +91,13 @@ fn suite<K: Numbered>(options: &Options) {
         }
     };
 
+    let mut bare = plain::filled::<K>(100_000);
     let mut small = peer::filled::<K>(100_000);
     figure("put_100k", "ns", repeat(runs, put_100k::<K>()), (250.0, Some(120.0)))
         .peer("crdts", repeat(runs, || peer::put(&mut small, 100_000)))
+        .peer("hashbrown", repeat(runs, || plain::put(&mut bare, 100_000)))
         .print(options);
+    drop(bare);
 
     let full = filled::<K>(1, MILLION);
     let big = peer::filled::<K>(MILLION);
@@ -99,10 +105,13 @@ fn suite<K: Numbered>(options: &Options) {
         let mut places = Places::new();
         (0..200_000).map(|_| K::number(places.below(MILLION))).collect()
     };
-    figure("get_1m", "ns", repeat(runs, || time_each(&keys, |key| full.get(key))), (60.0, Some(30.0)))
+    let bare = plain::filled::<K>(MILLION);
+    let pinned: Vec<_> = keys.iter().map(|key| plain::Pinned(key.clone())).collect();
+    figure("get_1m", "ns", repeat(runs, || time_each(&keys, |key| full.get(key).copied())), (60.0, Some(30.0)))
         .peer("crdts", repeat(runs, || time_each(&keys, |key| peer::get(&big, key))))
+        .peer("hashbrown", repeat(runs, || time_each(&pinned, |key| bare.get(key).copied())))
         .print(options);
-    drop(full);
+    drop((full, bare));
 
     let figures = repeat(runs.min(5), || merge::<K>());
     figure("merge_1m", "ms", figures, (1_000.0, Some(400.0)))
@@ -149,7 +158,7 @@ fn empty<K: Numbered>(node: u64) -> Map<K> {
 fn filled<K: Numbered>(node: u64, keys: u64) -> Map<K> {
     let mut map = empty::<K>(node);
     for i in 0..keys {
-        map.put(START, K::number(i), [i as u8; 32]);
+        map.put(START, K::number(i), Value::number(i));
     }
     map
 }
@@ -168,7 +177,7 @@ fn put_100k<K: Numbered>() -> impl FnMut() -> f64 {
         let keys: Vec<K> = (0..100_000).map(|_| K::number(places.below(100_000))).collect();
         let start = ThreadTime::now();
         for (i, key) in keys.into_iter().enumerate() {
-            black_box(map.put(START, key, [i as u8; 32]));
+            black_box(map.put(START, key, Value::number(i as u64)));
             if i % 64 == 63 {
                 map.flush(START);
                 discard(&mut map);
@@ -231,7 +240,7 @@ fn apply_remote<K: Numbered>(a: &mut Map<K>, b: &mut Map<K>) -> f64 {
     let writes = 100_000;
     let mut messages = Vec::new();
     for i in 0..writes {
-        a.put(START, K::number(places.below(MILLION)), [i as u8; 32]);
+        a.put(START, K::number(places.below(MILLION)), Value::number(i));
         while let Some(Output::Send { message, .. }) = a.poll_output() {
             messages.push(Message::decode(&message.encode()).expect("what was encoded decodes"));
         }
@@ -253,7 +262,7 @@ fn difference<K: Numbered>(a: &mut Map<K>, b: &mut Map<K>) -> (f64, usize) {
     a.set_congested(START, b.id(), true);
     let mut places = Places::new();
     for i in 0..100_u64 {
-        a.put(START, K::number(places.below(MILLION)), [i as u8; 32]);
+        a.put(START, K::number(places.below(MILLION)), Value::number(i));
     }
     a.flush(START);
     discard(a);

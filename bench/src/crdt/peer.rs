@@ -14,7 +14,7 @@ pub type Peer<K> = Map<K, MVReg<Value, u64>, u64>;
 pub fn filled<K: Numbered>(keys: u64) -> Peer<K> {
     let mut map = Peer::new();
     for i in 0..keys {
-        write(&mut map, K::number(i), [i as u8; 32]);
+        write(&mut map, K::number(i), Value::number(i));
     }
     map
 }
@@ -32,7 +32,7 @@ pub fn put<K: Numbered>(map: &mut Peer<K>, keys: u64) -> f64 {
     let count = keys.len() as f64;
     let start = ThreadTime::now();
     for key in keys {
-        write(map, key, [7; 32]);
+        write(map, key, Value::number(7));
     }
     start.elapsed().as_nanos() as f64 / count
 }

@@ -89,6 +89,13 @@ impl Groups {
         None
     }
 
+    /// A free place in the home group of a key.
+    pub(crate) fn free(&self, mark: u32) -> Option<(usize, usize)> {
+        let group = self.probe(mark).group;
+        let free = equal(*self.words.get(group)?, 0);
+        (free != 0).then(|| (group, (free.trailing_zeros() / 8) as usize))
+    }
+
     /// Takes a place for a key that is not there. There must be room.
     pub(crate) fn take(&mut self, mark: u32) -> (usize, usize) {
         let Probe { mut group, tag } = self.probe(mark);

@@ -155,15 +155,17 @@ impl<K: Key, V> Store<K, V> {
         })
     }
 
-    /// Looks keys up ahead: without work in between, their cache misses overlap.
-    pub(crate) fn look_ahead<'a>(&self, keys: impl Iterator<Item = &'a K>, found: &mut Vec<Found>)
-    where
-        K: 'a,
-    {
-        found.extend(keys.map(|key| {
-            let hash = key.stable_hash();
-            Found { hash, slot: self.find(hash, key) }
-        }));
+    /// Looks a key up ahead of its turn, and reads where it would lie if it is not there: without work in between, the cache
+    /// misses of many such look-ups overlap.
+    pub(crate) fn ahead(&self, key: &K) -> Found {
+        let hash = key.stable_hash();
+        let slot = self.find(hash, key);
+        if slot.is_none()
+            && let Some((group, place)) = self.words.free(mark(hash))
+        {
+            core::hint::black_box(matches!(self.groups[group].0[place], Slot::Free));
+        }
+        Found { hash, slot }
     }
 
     /// The slot of a key that was looked up a moment ago.

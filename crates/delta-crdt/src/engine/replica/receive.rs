@@ -146,8 +146,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     fn look_ahead(&self, ops: &[Op<K, V>], ahead: &mut Vec<Found>) {
         ahead.clear();
         ahead.extend(ops.iter().take(AHEAD).map(|op| {
-            let hash = op.key.stable_hash();
-            Found { hash, slot: self.shards[self.place(hash)].store.find(hash, &op.key) }
+            let place = self.place(op.key.stable_hash());
+            self.shards[place].store.ahead(&op.key)
         }));
     }
 

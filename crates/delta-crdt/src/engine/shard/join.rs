@@ -65,9 +65,9 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let mut entries = mem::take(&mut session.entries).into_iter();
         changes.reserve(entries.len());
         fresh.reserve(entries.len());
-        let mut ahead = Vec::new();
+        let mut ahead: Vec<Found> = Vec::new();
         while entries.len() > 0 {
-            self.store.look_ahead(entries.as_slice().iter().take(AHEAD).map(|entry| &entry.0), &mut ahead);
+            ahead.extend(entries.as_slice().iter().take(AHEAD).map(|entry| self.store.ahead(&entry.0)));
             for (found, entry) in ahead.drain(..).zip(entries.by_ref()) {
                 let slot = self.join_key(cx, &session, entry, found, &mut fresh, changes);
                 if let (Some(slot), Some(seen)) = (slot, &mut seen) {
