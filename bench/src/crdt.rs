@@ -107,10 +107,15 @@ fn suite<K: Numbered>(options: &Options) {
     };
     let bare = plain::filled::<K>(MILLION);
     let pinned: Vec<_> = keys.iter().map(|key| plain::Pinned(key.clone())).collect();
-    figure("get_1m", "ns", repeat(runs, || time_each(&keys, |key| full.get(key).copied())), (60.0, Some(30.0)))
-        .peer("crdts", repeat(runs, || time_each(&keys, |key| peer::get(&big, key))))
-        .peer("hashbrown", repeat(runs, || time_each(&pinned, |key| bare.get(key).copied())))
-        .print(options);
+    figure(
+        "get_1m",
+        "ns",
+        repeat(runs, || time_each(&keys, |key| full.get(key).copied())),
+        (60.0, Some(30.0)),
+    )
+    .peer("crdts", repeat(runs, || time_each(&keys, |key| peer::get(&big, key))))
+    .peer("hashbrown", repeat(runs, || time_each(&pinned, |key| bare.get(key).copied())))
+    .print(options);
     drop((full, bare));
 
     let figures = repeat(runs.min(5), || merge::<K>());

@@ -47,7 +47,8 @@ pub fn filled<K: Numbered>(keys: u64) -> Plain<K> {
 /// Nanoseconds per overwrite of a random key.
 pub fn put<K: Numbered>(map: &mut Plain<K>, keys: u64) -> f64 {
     let mut places = Places::new();
-    let writes: Vec<_> = (0..100_000).map(|i| (Pinned(K::number(places.below(keys))), Value::number(i))).collect();
+    let writes: Vec<_> =
+        (0..100_000).map(|i| (Pinned(K::number(places.below(keys))), Value::number(i))).collect();
     let count = writes.len() as f64;
     let start = ThreadTime::now();
     for (key, value) in writes {
