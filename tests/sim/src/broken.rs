@@ -39,7 +39,6 @@ pub const BROKEN: &[(Broken, u64)] = &[
     (Broken::Names(NamesFault::LoserTakesAgain), 100),
     (Broken::Names(NamesFault::ReadyBeforeSynced), 100),
     (Broken::Names(NamesFault::BelievesRemovals), 100),
-    (Broken::Names(NamesFault::KeepsTheDead), 100),
     (Broken::Children(ChildrenFault::DeletesBeforeStart), 100),
     (Broken::Children(ChildrenFault::EndsByRemoval), 100),
     (Broken::Children(ChildrenFault::ActsBeforeSynced), 100),
