@@ -70,7 +70,7 @@ pub struct Standing {
 /// Lives that are given up and remembered; of more, the lowest are forgotten and must be accused anew.
 pub const MAX_GIVEN_UP: usize = 4_096;
 
-/// One node's part in the quorum. See the [module](self) for the picture.
+/// One node's part in the quorum: who votes, whether this node holds its lease, and whom it has given up.
 #[derive(Debug)]
 pub struct Leases {
     me: NodeId,
@@ -283,6 +283,8 @@ impl Leases {
             LeaseFrame::Promise { accused, term, round, epoch } => {
                 self.on_promise(from, &accused, term, round, epoch);
             }
+            LeaseFrame::Later { accused, term } => self.on_later(from, &accused, term),
+            LeaseFrame::Noted { accused, term } => self.on_noted(from, &accused, term),
             LeaseFrame::Withdraw { accused, round } => self.on_withdraw(from, &accused, round),
             LeaseFrame::Withdrawn { accused, round } => self.on_withdrawn(from, &accused, round),
         }
@@ -299,6 +301,7 @@ impl Leases {
         self.propose_again();
         self.renew();
         self.press_cases();
+        self.drop_dead_accusers();
         self.change();
     }
 

@@ -64,7 +64,7 @@ impl Leases {
     }
 
     /// Who is given up, or has left, acts on no promise any more.
-    fn drop_dead_accusers(&mut self) {
+    pub(super) fn drop_dead_accusers(&mut self) {
         let (cases, left, now) = (&self.cases, &self.left, self.now);
         let over = |id: &NodeId| left.contains(id) || cases.get(id).is_some_and(|case| case.is_over(now));
         for by in self.given.values_mut() {
@@ -227,6 +227,38 @@ impl Leases {
         }
     }
 
+    /// Whether everybody to whom this voter promised something about `id` knows that it is in a later term by now. Who
+    /// does not is told: it may have given up the term before, and must not go on doing so while the next one is held.
+    pub(super) fn accusers_know(&mut self, id: &NodeId, term: u64) -> bool {
+        let me = self.me.clone();
+        if let Some(by) = self.given.get_mut(id) {
+            by.remove(&me);
+            let unknowing: Vec<NodeId> = by.keys().cloned().collect();
+            for accuser in unknowing {
+                self.send(&accuser, &LeaseFrame::Later { accused: id.clone(), term });
+            }
+        }
+        self.release_unasked();
+        !self.given.contains_key(id)
+    }
+
+    pub(super) fn on_later(&mut self, from: &NodeId, accused: &NodeId, term: u64) {
+        let known = self.terms_of.entry(accused.clone()).or_insert(term);
+        *known = term.max(*known);
+        self.left_behind(accused, term);
+        self.send(from, &LeaseFrame::Noted { accused: accused.clone(), term });
+    }
+
+    pub(super) fn on_noted(&mut self, from: &NodeId, accused: &NodeId, term: u64) {
+        // A promise of a later round about that very term stands.
+        if self.promises.may_acknowledge(accused, term)
+            && let Some(by) = self.given.get_mut(accused)
+        {
+            by.remove(from);
+            self.release_unasked();
+        }
+    }
+
     /// A member is in a later term than it was accused in: it had stopped everything before.
     pub(super) fn left_behind(&mut self, id: &NodeId, term: u64) {
         match self.cases.get_mut(id).filter(|case| case.term < term) {
@@ -236,9 +268,6 @@ impl Leases {
                 self.begin_round(id);
             }
             _ => {}
-        }
-        if self.promises.may_acknowledge(id, term) {
-            self.given.remove(id);
         }
         if self.members.get(id) == Some(&MemberStatus::Down) {
             self.accuse(id);

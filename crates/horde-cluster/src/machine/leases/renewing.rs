@@ -32,6 +32,9 @@ impl Leases {
             self.tell_agreed(from);
         }
         if self.promises.may_acknowledge(from, term) {
+            if !self.accusers_know(from, term) {
+                return;
+            }
             let epoch = self.accepted_epoch();
             self.send(from, &LeaseFrame::Granted { number, term, epoch });
         } else {

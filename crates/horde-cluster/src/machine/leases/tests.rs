@@ -165,6 +165,9 @@ impl World {
         for (seer, node) in self.nodes.iter().filter(|(_, node)| node.leases.standing().held) {
             for gone in &node.leases.standing().given_up {
                 let Some(other) = self.nodes.get(gone) else { continue };
+                let given_up = &other.leases.standing().given_up;
+                let both = other.leases.standing().held && given_up.contains(seer);
+                assert!(!both, "at {} ms {seer} and {gone} hold leases and gave each other up", self.now_ms);
                 let acts = other.leases.held_until().is_some_and(|until| self.clock(gone) < until);
                 assert!(
                     !(acts && other.ready),

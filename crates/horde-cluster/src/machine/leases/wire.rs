@@ -103,6 +103,21 @@ pub enum LeaseFrame {
         /// The epoch that the promising node has accepted.
         epoch: u64,
     },
+    /// To an accuser: the accused is in a later term than the promise was given for, and nobody acknowledges that one
+    /// before the accuser knows.
+    Later {
+        /// Which life.
+        accused: NodeId,
+        /// Its term.
+        term: u64,
+    },
+    /// Acknowledges [`LeaseFrame::Later`].
+    Noted {
+        /// Which life.
+        accused: NodeId,
+        /// As told.
+        term: u64,
+    },
     /// The accused lives and nothing was replaced: the promise may be taken back.
     Withdraw {
         /// Which life.
