@@ -64,6 +64,13 @@ async fn processes_that_end_leave_no_task_no_entry_and_no_state() {
             assert_eq!(within(one.ended()).await, ExitReason::Normal);
         }
     }
+    // The end of the last one is told before it is off the list.
+    within(async {
+        while node.process_count() > 0 || count.load(Ordering::Relaxed) > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert_eq!((node.process_count(), node.processes()), (0, vec![]));
     assert_eq!(count.load(Ordering::Relaxed), 0);
     assert_eq!(node.resolve(&"99.99".into()), None);
