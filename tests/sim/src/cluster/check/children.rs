@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use horde_supervisor::ChildState;
+use horde_process::Name;
+use horde_registry::machine::Key;
+use horde_supervisor::{ChildState, Spec};
 
 use crate::cluster::World;
+use crate::cluster::process::Process;
 
 impl World {
     /// Where a copy of each child runs.
@@ -36,7 +39,8 @@ impl World {
         None
     }
 
-    /// Whether a child that should run may be without a copy: it failed as often as it may, or nobody runs its version.
+    /// Whether a child that should run may be without a copy: it failed as often as it may, or nobody runs its version, or
+    /// a process that lives has its name, which it waits for.
     fn may_rest(&self, id: &str) -> bool {
         let alive = || self.nodes.iter().filter(|node| node.is_alive());
         let Some(record) = alive().find_map(|node| node.children.record(&id.into())) else { return false };
@@ -46,9 +50,20 @@ impl World {
                 // Whoever loses sight of its node counts that against the child.
                 troubles + self.downs > self.plan.options.max_restarts
             }
+            ChildState::Starting => self.another_has_its_name(id, &record.spec),
             ChildState::Unplaceable => !alive().any(|node| record.spec.version <= node.version),
             _ => false,
         }
+    }
+
+    /// Whether a living process that is no copy of this child holds the child's name.
+    fn another_has_its_name(&self, id: &str, spec: &Spec) -> bool {
+        let Some((Name::Registry { key, .. }, _)) = &spec.name else { return false };
+        let key = Key::new(key);
+        let other = |process: &Process| {
+            process.names.contains(&key) && process.child.as_ref().is_none_or(|child| child.id != id)
+        };
+        self.nodes.iter().any(|node| node.is_alive() && node.processes.values().any(other))
     }
 
     /// Invariant 2: no process runs that no record names.
