@@ -29,7 +29,9 @@ impl Children {
         match (self.leased, held) {
             (true, false) => self.lapse(now),
             (false, true) => self.take_up(now),
-            _ => {}
+            // The lease may have come and gone before this was told of it: nothing here rested on it.
+            (false, false) => self.tell_idle(),
+            (true, true) => {}
         }
         self.ready_if_caught_up(now);
         if changed && self.ready {

@@ -77,6 +77,10 @@ impl World {
                 self.history.note(self.queue.now, node, || format!("{standing:?}"));
                 if self.nodes[node].hosting {
                     self.stand(node);
+                } else if !standing.held {
+                    // Nothing rests on the lease yet.
+                    let now = self.time(node);
+                    self.nodes[node].leases.set_idle(now.monotonic, true);
                 }
             }
             LeaseOutput::Warn(text) => self.history.note(self.queue.now, node, || format!("warns: {text}")),
