@@ -18,7 +18,8 @@ pub struct ClusterConfig {
     /// who is Up becomes Up once it knows that many; without it, after [`ClusterConfig::join_grace`]. Default none.
     pub expect: Option<usize>,
     /// The nodes whose majority decides under a quorum policy, by name, the same on all of them, this one included:
-    /// nobody has quorum before all of them have agreed. At most 64. Default none: the node follows the quorum that it
+    /// nobody has quorum before all of them have agreed. At most 64: of more, their lists are refused with a warning, and
+    /// nobody ever has quorum. Default none: the node follows the quorum that it
     /// finds in the cluster, without a vote.
     pub quorum: BTreeSet<NodeName>,
     /// How long leases last, and how long a node that is gone may still act: the same on all nodes. Default 2 s.

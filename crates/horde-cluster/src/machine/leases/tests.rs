@@ -379,11 +379,12 @@ fn nobody_acts_who_was_given_up_whatever_the_verdicts_the_network_and_the_clocks
 fn bad_frames_are_refused_and_frames_keep_their_form() {
     let voters: BTreeSet<NodeId> = [id(1, 7)].into();
     let frames = [
-        (LeaseFrame::Accept { voters: voters.clone() }, "0100010c"),
-        (LeaseFrame::Agreed { epoch: 1, voters }, "010101010c"),
+        (LeaseFrame::Accept { voters: voters.clone() }, &[1, 0, 1, 2, b'n', b'1', 7][..]),
+        (LeaseFrame::Agreed { epoch: 1, voters }, &[1, 1, 1, 1, 2, b'n', b'1', 7][..]),
     ];
-    for (frame, _) in &frames {
+    for (frame, form) in &frames {
         let bytes = frame.encode();
+        assert_eq!(bytes, form);
         assert_eq!(LeaseFrame::decode(&bytes).as_ref(), Ok(frame));
         for cut in 0..bytes.len() {
             assert!(LeaseFrame::decode(&bytes[..cut]).is_err());
