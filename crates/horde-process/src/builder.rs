@@ -17,6 +17,7 @@ use crate::node::Inner;
 use crate::reaper::Reaper;
 use crate::remote::{self, Peers};
 use crate::table::Table;
+use crate::waits::Waits;
 use crate::{Node, NodeError, Process};
 
 /// Builds a [`Node`].
@@ -74,6 +75,7 @@ impl NodeBuilder {
             names: Names::default(),
             learned: Learned::default(),
             moved: Moved::default(),
+            waits: Waits::default(),
             peers: Peers::default(),
             services: RwLock::new(HashMap::new()),
             reaper: Reaper::new(self.stuck_after),

@@ -10,17 +10,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use horde_transport::{RequestError, Responder, SendError};
 use pin_project_lite::pin_project;
-use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::address::{Ref, Route, bad_payload};
+use crate::answer::{self, Receiver};
 use crate::cell::{Inbox, Shared};
 use crate::frame::{self, Answer, Head};
 use crate::mailbox::Refused;
 use crate::node::NODE;
 use crate::reply::Lost;
 use crate::signals::Ended;
-use crate::{CallError, Message, Name, Pid, Process, Reply, codec, remote};
+use crate::waits::NEAR;
+use crate::{CallError, Message, Name, Node, Pid, Process, Reply, codec, remote};
 
 /// How long a call waits unless it says otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -69,11 +70,11 @@ enum Stage<P: Process, M: Message> {
         place: Place<P>,
     },
     /// In the mailbox, or in the handler.
-    Here { answer: oneshot::Receiver<Result<M::Reply, Lost>>, inbox: Arc<dyn Inbox<P>> },
+    Here { answer: Receiver<Result<M::Reply, Lost>>, inbox: Arc<dyn Inbox<P>> },
     /// The handler panicked: the end of the process is the answer.
     Ending(Ended),
     /// On its way in bytes.
-    There { answer: oneshot::Receiver<Result<Bytes, RequestError>>, pid: Pid },
+    There { answer: Receiver<Result<Bytes, RequestError>>, pid: Pid, node: Node },
 }
 
 /// A place among those who wait for room; left when dropped.
@@ -115,18 +116,26 @@ impl<P: Process, M: Message> Future for Call<P, M> {
             Stage::New(message) | Stage::Room { message, .. } => message.take(),
             _ => None,
         };
+        let mut fixed = None;
         if let Some(message) = unsent {
             if this.limit.is_none() {
                 return Poll::Ready(Err(this.limit.over()));
             }
+            let (at, left) = this.limit.fix();
+            fixed = Some((at, left));
             // What was there is dropped by this: a place among those who wait for room goes to the next.
-            *this.stage = send(this.target, *this.push, message, this.limit.fix(), task)?;
-        }
-        if let Poll::Ready(outcome) = this.stage.poll(this.target, this.limit, task) {
+            *this.stage = send(this.target, *this.push, message, at, task)?;
+        } else if let Poll::Ready(outcome) = this.stage.poll(this.target, this.limit, task) {
             return Poll::Ready(outcome);
         }
-        let at = this.limit.fix();
         if this.sleep.is_none() {
+            if this.stage.is_watched() {
+                return Poll::Pending;
+            }
+            let (at, left) = fixed.unwrap_or_else(|| this.limit.fix());
+            if left > NEAR && this.stage.watch(at) {
+                return Poll::Pending;
+            }
             this.sleep.set(Some(sleep_until(at.into())));
         }
         if let Some(sleep) = this.sleep.as_pin_mut() {
@@ -150,16 +159,17 @@ impl Limit {
         Self::Until { at, patience: at.saturating_duration_since(now()) }
     }
 
-    /// When the caller gives up: fixed when it is first asked for.
-    pub(crate) fn fix(&mut self) -> Instant {
-        if let Self::For(patience) = *self {
-            // As far away as a clock can say is for ever.
-            let far = Duration::from_secs(60 * 60 * 24 * 365 * 30);
-            *self = Self::Until { at: now() + patience.min(far), patience };
-        }
+    /// When the caller gives up, fixed when it is first asked for, and how long that is from now.
+    pub(crate) fn fix(&mut self) -> (Instant, Duration) {
         match *self {
-            Self::Until { at, .. } => at,
-            Self::For(patience) => now() + patience,
+            Self::Until { at, .. } => (at, at.saturating_duration_since(now())),
+            Self::For(patience) => {
+                // As far away as a clock can say is for ever.
+                let left = patience.min(Duration::from_secs(60 * 60 * 24 * 365 * 30));
+                let at = now() + left;
+                *self = Self::Until { at, patience };
+                (at, left)
+            }
         }
     }
 
@@ -185,10 +195,10 @@ impl<P: Process, M: Message> Stage<P, M> {
         task: &mut Task<'_>,
     ) -> Poll<Result<M::Reply, CallError>> {
         if let Self::Here { answer, inbox } = self {
-            match ready!(Pin::new(answer).poll(task)) {
-                Ok(Ok(answer)) => return Poll::Ready(Ok(answer)),
-                Ok(Err(Lost)) => *self = Self::Ending(Ended::of(Arc::clone(inbox).shared())),
-                Err(_) => {
+            match ready!(answer.poll(task)) {
+                Some(Ok(answer)) => return Poll::Ready(Ok(answer)),
+                Some(Err(Lost)) => *self = Self::Ending(Ended::of(Arc::clone(inbox).shared())),
+                None => {
                     let ended = inbox.core().ended();
                     return Poll::Ready(Err(
                         ended.map_or(CallError::NoReply, |reason| CallError::Exited(reason.clone()))
@@ -198,8 +208,8 @@ impl<P: Process, M: Message> Stage<P, M> {
         }
         match self {
             Self::Ending(ended) => Pin::new(ended).poll(task).map(|reason| Err(CallError::Exited(reason))),
-            Self::There { answer, pid } => {
-                let outcome = ready!(Pin::new(answer).poll(task)).unwrap_or(Err(RequestError::Interrupted));
+            Self::There { answer, pid, .. } => {
+                let outcome = ready!(answer.poll(task)).unwrap_or(Err(RequestError::Interrupted));
                 Poll::Ready(
                     outcome
                         .map_err(|error| lost(error, pid, *limit))
@@ -208,6 +218,29 @@ impl<P: Process, M: Message> Stage<P, M> {
             }
             _ => Poll::Pending,
         }
+    }
+
+    /// Whether the caller is on its node's list of those who wait, and will be reminded in time.
+    fn is_watched(&self) -> bool {
+        match self {
+            Self::Here { answer, .. } => answer.is_watched(),
+            Self::There { answer, .. } => answer.is_watched(),
+            Self::New(_) | Self::Room { .. } | Self::Ending(_) => false,
+        }
+    }
+
+    /// Puts the caller on that list; false if it has to have a timer of its own.
+    fn watch(&self, at: Instant) -> bool {
+        let (node, number, who) = match self {
+            Self::Here { answer, inbox } => {
+                let core = inbox.core();
+                (&core.node, core.pid().number(), answer.to_watch())
+            }
+            Self::There { answer, pid, node } => (node, pid.number(), answer.to_watch()),
+            Self::New(_) | Self::Room { .. } | Self::Ending(_) => return false,
+        };
+        node.note_wait(number, at, who);
+        true
     }
 }
 
@@ -221,8 +254,8 @@ fn send<P: Process, M: Message>(
 ) -> Result<Stage<P, M>, CallError> {
     match target.route()? {
         Route::Here(inbox) => here(target, push, inbox, message, at, task),
-        Route::Other(other) => there(target, other.core().pid().clone(), &message, at, Some(other)),
-        Route::There(pid) => there(target, pid, &message, at, None),
+        Route::Other(other) => there(target, other.core().pid().clone(), &message, at, Some(other), task),
+        Route::There(pid) => there(target, pid, &message, at, None, task),
     }
 }
 
@@ -234,7 +267,7 @@ fn here<P: Process, M: Message>(
     at: Instant,
     task: &Task<'_>,
 ) -> Result<Stage<P, M>, CallError> {
-    let (to, answer) = oneshot::channel();
+    let (to, answer) = answer::channel(task.waker().clone());
     let (mut message, mut reply) = (message, Reply::here(to));
     loop {
         match push(&*inbox, message, reply, Some(at)) {
@@ -257,11 +290,12 @@ fn there<P: Process, M: Message>(
     message: &M,
     at: Instant,
     other: Option<Shared>,
+    task: &Task<'_>,
 ) -> Result<Stage<P, M>, CallError> {
-    let (to, answer) = oneshot::channel();
+    let node = target.node()?.clone();
+    let (to, answer) = answer::channel(task.waker().clone());
     let on_reply = move |outcome| {
-        // A caller who is gone does not want to know.
-        drop(to.send(outcome));
+        to.send(outcome);
     };
     let left = at.saturating_duration_since(now());
     match other {
@@ -273,10 +307,10 @@ fn there<P: Process, M: Message>(
         None => {
             let head = Head::Call { target: pid.number(), message: M::NAME };
             let frame = frame::write_value(&head, message).map_err(|error| bad_payload::<M>(&error))?;
-            target.node()?.request(pid.node(), frame, left, Box::new(on_reply))?;
+            node.request(pid.node(), frame, left, Box::new(on_reply))?;
         }
     }
-    Ok(Stage::There { answer, pid })
+    Ok(Stage::There { answer, pid, node })
 }
 
 /// What an answer in bytes says.

@@ -26,6 +26,8 @@ mod stop;
 #[cfg(feature = "tokio")]
 mod address;
 #[cfg(feature = "tokio")]
+mod answer;
+#[cfg(feature = "tokio")]
 mod builder;
 #[cfg(feature = "tokio")]
 mod call;
@@ -83,6 +85,8 @@ mod signals;
 mod table;
 #[cfg(feature = "tokio")]
 mod timer;
+#[cfg(feature = "tokio")]
+mod waits;
 
 pub use claim::{Claim, ClaimRank, FencingToken};
 pub use codec::{CodecError, decode, encode};

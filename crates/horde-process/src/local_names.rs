@@ -49,7 +49,14 @@ impl LocalNames {
     pub(crate) fn get(&self, name: &str) -> Option<u64> {
         let hash = self.hash(name);
         let shard = self.read(hash);
-        shard.get(&place(&shard, hash, name)).map(|(_, number)| *number)
+        let mut place = hash;
+        loop {
+            let (other, number) = shard.get(&place)?;
+            if **other == *name {
+                return Some(*number);
+            }
+            place = place.wrapping_add(1);
+        }
     }
 
     /// Gives the name, or says who holds it.

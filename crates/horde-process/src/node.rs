@@ -19,6 +19,7 @@ use crate::names::Names;
 use crate::reaper::Reaper;
 use crate::remote::Peers;
 use crate::table::Table;
+use crate::waits::Waits;
 use crate::{
     Claim, ExitReason, Info, Name, NodeBuilder, Pid, Process, Ref, Shutdown, SpawnError, Start, StartError,
     Watcher,
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) names: Names,
     pub(crate) learned: Learned,
     pub(crate) moved: Moved,
+    pub(crate) waits: Waits,
     pub(crate) peers: Peers,
     pub(crate) services: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     pub(crate) reaper: Reaper,

@@ -5,9 +5,9 @@ use std::thread;
 
 use horde_transport::Responder;
 use serde::Serialize;
-use tokio::sync::oneshot;
 
 use crate::ExitReason;
+use crate::answer::Sender;
 use crate::cell::Shared;
 use crate::frame::{self, Answer};
 
@@ -18,7 +18,7 @@ enum To<R> {
     /// A cast: nobody waits.
     Nobody,
     /// A call of this node.
-    Here(oneshot::Sender<Result<R, Lost>>),
+    Here(Sender<Result<R, Lost>>),
     /// A call in bytes, mostly of another node.
     Wire(WireReply),
 }
@@ -32,7 +32,7 @@ impl<R> Reply<R> {
         Self(To::Nobody)
     }
 
-    pub(crate) fn here(to: oneshot::Sender<Result<R, Lost>>) -> Self {
+    pub(crate) fn here(to: Sender<Result<R, Lost>>) -> Self {
         Self(To::Here(to))
     }
 
@@ -51,8 +51,7 @@ impl<R: Serialize + Send + 'static> Reply<R> {
     pub fn send(mut self, answer: R) {
         match std::mem::replace(&mut self.0, To::Nobody) {
             To::Nobody => {}
-            // The caller may be gone: then nobody wants the answer.
-            To::Here(to) => drop(to.send(Ok(answer))),
+            To::Here(to) => to.send(Ok(answer)),
             To::Wire(reply) => reply.send(&answer),
         }
     }
@@ -73,7 +72,7 @@ impl<R> Drop for Reply<R> {
         if thread::panicking()
             && let To::Here(to) = std::mem::replace(&mut self.0, To::Nobody)
         {
-            drop(to.send(Err(Lost)));
+            to.send(Err(Lost));
         }
     }
 }

@@ -75,7 +75,7 @@ impl<P: Process, M: Message> Future for Sending<P, M> {
             let Some(ticket) = inbox.wait_for_room(task.waker()) else { continue };
             // What was there is dropped by this: a place that was given to this cast and not used goes to the next.
             *this.place = Some(Place { inbox, ticket });
-            let at = this.limit.fix();
+            let (at, _) = this.limit.fix();
             if this.sleep.is_none() {
                 this.sleep.set(Some(sleep_until(at.into())));
             }
