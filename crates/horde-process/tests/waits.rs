@@ -111,15 +111,15 @@ async fn a_call_polled_by_several_tasks_in_turn_is_answered_to_the_last() {
     let mut call = Box::pin(slow.call(Later).timeout(Duration::from_secs(30)));
     for _ in 0..3 {
         // Each of these polls it with a waker of its own, and goes away.
-        call = tokio::spawn(async move {
+        let polled = async move {
             tokio::select! {
                 biased;
                 _ = &mut call => unreachable!("nobody answered"),
-                () = tokio::task::yield_now() => call,
+                () = tokio::task::yield_now() => {}
             }
-        })
-        .await
-        .unwrap();
+            call
+        };
+        call = tokio::spawn(polled).await.unwrap();
     }
     assert_eq!(slow.call(Answer).await, Ok(1));
     assert_eq!(call.await, Ok(7));
