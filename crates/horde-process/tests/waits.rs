@@ -117,9 +117,9 @@ async fn a_call_polled_by_several_tasks_in_turn_is_answered_to_the_last() {
                 _ = &mut call => unreachable!("nobody answered"),
                 () = tokio::task::yield_now() => {}
             }
-            call
+            (call,)
         };
-        call = tokio::spawn(polled).await.unwrap();
+        (call,) = tokio::spawn(polled).await.unwrap();
     }
     assert_eq!(slow.call(Answer).await, Ok(1));
     assert_eq!(call.await, Ok(7));
