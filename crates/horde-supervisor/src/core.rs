@@ -163,7 +163,8 @@ impl Core {
             let kinds = member.meta.kinds.clone();
             let (hosting, ready) = (horde.is_some(), horde.is_some_and(|horde| horde.ready));
             let heard = member.status != MemberStatus::Unreachable;
-            (id.clone(), Host { presence, hosting, ready, heard, kinds, weight: member.meta.weight })
+            let (weight, degraded) = (member.meta.weight, member.is_degraded());
+            (id.clone(), Host { presence, hosting, ready, heard, kinds, weight, degraded })
         });
         hosts.collect()
     }

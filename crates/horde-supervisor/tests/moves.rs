@@ -20,6 +20,7 @@ struct Member {
     machine: Children,
     presence: Presence,
     ready: bool,
+    degraded: bool,
     processes: BTreeMap<u64, (u64, Claim)>,
     begun: usize,
     inbox: VecDeque<Message<ChildId, Arc<Record>>>,
@@ -44,18 +45,23 @@ impl Pair {
             let options = Options { redistribution: Redistribution::Active, ..Options::default() };
             let machine = Children::new(id.clone(), "s", options);
             let (processes, inbox) = (BTreeMap::new(), VecDeque::new());
-            Member { id, machine, presence, ready: false, processes, begun: 0, inbox }
+            Member { id, machine, presence, ready: false, degraded: false, processes, begun: 0, inbox }
         };
         let members = [member("one", Presence::Alive), member("two", Presence::Gone)];
         let mut pair = Self { members, held: false, split: false, at: Duration::ZERO, next: 0 };
         pair.look();
-        for number in 0..CHILDREN {
-            let (id, now) = (ChildId::from(format!("c{number}")), pair.now());
-            pair.members[0].machine.start(now, id, Arc::new(spec()), Duration::from_secs(60));
-        }
-        pair.settle();
+        pair.start("c");
         assert_eq!(pair.running(), all());
         pair
+    }
+
+    /// Starts as many children again, with ids that begin so.
+    fn start(&mut self, ids: &str) {
+        for number in 0..CHILDREN {
+            let (id, now) = (ChildId::from(format!("{ids}{number}")), self.now());
+            self.members[0].machine.start(now, id, Arc::new(spec()), Duration::from_secs(60));
+        }
+        self.settle();
     }
 
     /// `two` comes and takes what belongs to it, and `one` learns nothing of that but the answers to its requests.
@@ -77,8 +83,9 @@ impl Pair {
     fn look(&mut self) {
         let host = |member: &Member| {
             let kinds = [("k".to_owned(), (1, 1))].into();
-            let Member { presence, ready, .. } = *member;
-            (member.id.clone(), Host { presence, hosting: true, ready, heard: true, kinds, weight: 1 })
+            let Member { presence, ready, degraded, .. } = *member;
+            let host = Host { presence, hosting: true, ready, heard: true, kinds, weight: 1, degraded };
+            (member.id.clone(), host)
         };
         let hosts: BTreeMap<NodeId, Host> = self.members.iter().map(host).collect();
         let now = self.now();
@@ -261,4 +268,38 @@ fn splits_that_heal_do_not_fail_a_child_for_the_death_of_its_nodes() {
         pair.pass(2);
     }
     assert_eq!(pair.running(), all());
+}
+
+#[test]
+fn nothing_new_is_placed_on_a_degraded_member_and_what_runs_there_stays() {
+    let mut pair = Pair::join_held();
+    pair.held = false;
+    pair.pass(3);
+    let before = pair.members[1].processes.clone();
+    pair.members[1].degraded = true;
+    pair.look();
+    pair.start("d");
+    pair.pass(5);
+    assert_eq!(pair.members[1].processes, before);
+    assert_eq!(pair.running().len(), 2 * CHILDREN);
+    // It runs user code again: what belongs to it comes.
+    pair.members[1].degraded = false;
+    pair.look();
+    pair.pass(5);
+    assert!(pair.members[1].processes.len() > before.len());
+    assert_eq!(pair.running().len(), 2 * CHILDREN);
+    assert!(pair.members[0].machine.plan().is_empty());
+}
+
+#[test]
+fn where_all_members_are_degraded_children_are_placed_as_ever() {
+    let mut pair = Pair::join_held();
+    pair.held = false;
+    pair.pass(3);
+    let before = pair.members[1].processes.len();
+    pair.members.iter_mut().for_each(|member| member.degraded = true);
+    pair.look();
+    pair.start("d");
+    assert!(pair.members[1].processes.len() > before);
+    assert_eq!(pair.running().len(), 2 * CHILDREN);
 }

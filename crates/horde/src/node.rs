@@ -10,7 +10,7 @@ use horde_cluster::{Cluster, ClusterConfig, Control, LagWatch, MemberEvent, Stop
 use horde_process::Process;
 #[cfg(feature = "quic")]
 use horde_transport::{ClusterKey, Identity, Quic, QuicConfig};
-use horde_transport::{NodeId, NodeName, Subscription};
+use horde_transport::{MemoryNode, NodeId, NodeName, Subscription};
 
 use crate::admin::{Drained, Ending};
 use crate::{Network, NodeError, admin};
@@ -30,6 +30,8 @@ struct Inner {
     _hangs_up: Watch,
     /// Tells the members when user code does not run.
     _lag: LagWatch,
+    /// The network in memory lives as long as a node on it.
+    _memory: Option<Network>,
     /// When it started: by a clock that nobody sets, and in Unix milliseconds.
     started: (Instant, u64),
     ending: Ending,
@@ -344,7 +346,7 @@ impl NodeBuilder {
         let mut config = self.cluster;
         #[cfg(feature = "quic")]
         let (network, quic): (Arc<dyn horde_transport::Network>, _) = match (&self.memory, self.listen) {
-            (Some(memory), _) => (memory.memory().attach(NodeId::new(name, unix_ms())), None),
+            (Some(memory), _) => (attach(memory, name, &control), None),
             (None, Some(address)) => {
                 let identity = self.identity.ok_or(NodeError::NoIdentity)??;
                 let _control = control.handle().enter();
@@ -356,7 +358,7 @@ impl NodeBuilder {
         };
         #[cfg(not(feature = "quic"))]
         let network: Arc<dyn horde_transport::Network> = match &self.memory {
-            Some(memory) => memory.memory().attach(NodeId::new(name, unix_ms())),
+            Some(memory) => attach(memory, name, &control),
             None => return Err(NodeError::NoNetwork),
         };
         let builder = horde_process::Node::builder(network.local().clone()).network(network.clone());
@@ -387,6 +389,7 @@ impl NodeBuilder {
             quic,
             _hangs_up: hangs_up,
             _lag: lag,
+            _memory: self.memory,
             started,
             ending: Ending::default(),
             admin: OnceLock::new(),
@@ -407,6 +410,12 @@ impl fmt::Debug for NodeBuilder {
             .field("cluster", &self.cluster)
             .finish_non_exhaustive()
     }
+}
+
+/// Joins a network in memory, from the control plane's thread: heartbeats do not wait for user code there either.
+fn attach(memory: &Network, name: NodeName, control: &Control) -> Arc<MemoryNode> {
+    let _control = control.handle().enter();
+    memory.memory().attach(NodeId::new(name, unix_ms()))
 }
 
 /// The incarnation of a start.

@@ -56,11 +56,7 @@ impl Children {
             .runs
             .iter()
             .filter(|(_, run)| matches!(run.phase, Phase::Running) && !run.wish.spec.pinned)
-            .filter(|(_, run)| {
-                self.roster
-                    .host_for(&run.wish.id, &run.wish.spec, &BTreeSet::new())
-                    .is_some_and(|host| *host != self.me)
-            })
+            .filter(|(_, run)| self.roster.moves_to(&run.wish.id, &run.wish.spec, &self.me).is_some())
             .map(|(token, _)| *token)
             .take(room)
             .collect();

@@ -1,7 +1,5 @@
 //! What a rebalance would move.
 
-use std::collections::BTreeSet;
-
 use horde_transport::NodeId;
 
 use super::{ChildId, Children};
@@ -23,13 +21,11 @@ impl Children {
     /// over, not moved. Nothing is changed.
     #[must_use]
     pub fn plan(&self) -> Vec<PlannedMove> {
-        let nowhere = BTreeSet::new();
         let moves = self.replica.iter().filter(|(_, record)| record.pid().is_some() && !record.spec.pinned);
         let here = moves.filter(|(_, record)| record.owner == self.me || self.roster.is_here(&record.owner));
         let away = here.filter_map(|(id, record)| {
-            let to = self.roster.host_for(id, &record.spec, &nowhere)?;
-            let moves = *to != record.owner;
-            moves.then(|| PlannedMove { id: id.clone(), from: record.owner.clone(), to: to.clone() })
+            let to = self.roster.moves_to(id, &record.spec, &record.owner)?;
+            Some(PlannedMove { id: id.clone(), from: record.owner.clone(), to: to.clone() })
         });
         let mut plan: Vec<PlannedMove> = away.collect();
         plan.sort_unstable_by(|a, b| a.id.cmp(&b.id));

@@ -38,6 +38,8 @@ pub struct Host {
     pub kinds: BTreeMap<String, (u32, u32)>,
     /// Its share of the children, relative to the others.
     pub weight: u32,
+    /// It is alive, and its user code does not run: nothing new is placed on it while another can have it. What it runs stays.
+    pub degraded: bool,
 }
 
 impl Host {
@@ -209,11 +211,28 @@ impl Roster {
         self.coordinator(id) == Some(&self.me)
     }
 
-    /// The member that shall run `id`, among those that can and are not in `tried`.
+    /// The member that shall run `id`, among those that can and are not in `tried`. One that is degraded only if nobody else can.
     pub(super) fn host_for(&self, id: &ChildId, spec: &Spec, tried: &BTreeSet<NodeId>) -> Option<&NodeId> {
-        self.placement.owner_among(key(id), &|member| {
-            !tried.contains(member.id()) && self.hosts.get(member.id()).is_some_and(|host| host.runs(spec))
-        })
+        let among = |degraded| {
+            let can = |host: &Host| (degraded || !host.degraded) && host.runs(spec);
+            self.placement.owner_among(key(id), &|member| {
+                !tried.contains(member.id()) && self.hosts.get(member.id()).is_some_and(can)
+            })
+        };
+        among(false).or_else(|| among(true))
+    }
+
+    /// The member that `id` moves to from `owner`, which runs it; `None` if it stays. A member that is degraded keeps what is its own:
+    /// to stop it there would take as long as to wait.
+    pub(super) fn moves_to(&self, id: &ChildId, spec: &Spec, owner: &NodeId) -> Option<&NodeId> {
+        let to = self.host_for(id, spec, &BTreeSet::new()).filter(|to| *to != owner)?;
+        let degraded = self.hosts.get(owner).is_some_and(|host| host.degraded);
+        let at_home = || {
+            let runs =
+                |member: &Member<NodeId>| self.hosts.get(member.id()).is_some_and(|host| host.runs(spec));
+            self.placement.owner_among(key(id), &runs) == Some(owner)
+        };
+        (!degraded || !at_home()).then_some(to)
     }
 
     /// Whether another member is here that could run `spec`, be it ready or not.

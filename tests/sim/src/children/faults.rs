@@ -78,7 +78,15 @@ impl World {
             let presence = if here { Presence::Alive } else { Presence::Gone };
             hosts.insert(
                 other.id.clone(),
-                Host { presence, hosting: true, ready: other.ready, heard: true, kinds, weight: 1 },
+                Host {
+                    presence,
+                    hosting: true,
+                    ready: other.ready,
+                    heard: true,
+                    kinds,
+                    weight: 1,
+                    degraded: false,
+                },
             );
         }
         self.nodes[node].machine.set_members(now, hosts);

@@ -119,7 +119,9 @@ fn hosts_of(view: &Arc<View>, standing: &Standing, quorum: bool) -> BTreeMap<Nod
         let kinds = member.meta.kinds.clone();
         let (hosting, ready) = (horde.is_some(), horde.is_some_and(|horde| horde.ready));
         let heard = member.status != MemberStatus::Unreachable;
-        (id.clone(), Host { presence, hosting, ready, heard, kinds, weight: member.meta.weight })
+        // User code here is a machine's stand-in: it never blocks a thread.
+        let (weight, degraded) = (member.meta.weight, false);
+        (id.clone(), Host { presence, hosting, ready, heard, kinds, weight, degraded })
     });
     hosts.collect()
 }
