@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use twox_hash::XxHash3_64;
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
 
 const SHARDS: usize = 64;
 
@@ -17,19 +18,22 @@ type Shard = HashMap<u64, (Arc<str>, u64), BuildHasherDefault<Same>>;
 pub(crate) struct LocalNames {
     shards: Box<[RwLock<Shard>]>,
     /// Of this node's own, so that nobody outside can choose names that collide.
-    seed: u64,
+    seed: SeedableRandomState,
 }
 
 impl Default for LocalNames {
     fn default() -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
-        Self { shards, seed: RandomState::new().build_hasher().finish() }
+        let random = || RandomState::new().build_hasher().finish();
+        Self { shards, seed: SeedableRandomState::with_seed(random(), SharedSeed::global_fixed()) }
     }
 }
 
 impl LocalNames {
     fn hash(&self, name: &str) -> u64 {
-        XxHash3_64::oneshot_with_seed(self.seed, name.as_bytes())
+        let mut hasher = self.seed.build_hasher();
+        hasher.write(name.as_bytes());
+        hasher.finish()
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
@@ -119,7 +123,7 @@ struct Same(u64);
 
 impl Hasher for Same {
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = XxHash3_64::oneshot(bytes);
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
     }
 
     fn write_u64(&mut self, hash: u64) {
