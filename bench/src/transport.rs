@@ -98,10 +98,18 @@ pub fn run(options: &Options) -> io::Result<()> {
     let runs = if options.quick { 11 } else { 41 };
 
     let count = if options.quick { 1_000 } else { 4_000 };
-    let all =
-        rounds(runs, &mut [Box::new(|| round_trip(&one, &two, count)), Box::new(|| raw.round_trip(count))]);
-    let [ours, peer] = two_of(all);
-    Figure::new("transport", "call_rtt", "us", ours).must(95.0).peer("quinn", peer).print(options);
+    let udp = raw::Udp::new();
+    let all = rounds(
+        runs,
+        &mut [
+            Box::new(|| round_trip(&one, &two, count)),
+            Box::new(|| raw.round_trip(count)),
+            Box::new(|| udp.round_trip(count)),
+        ],
+    );
+    let [ours, quinn, udp] = all.try_into().expect("three contestants");
+    let figure = Figure::new("transport", "call_rtt", "us", ours).must(95.0);
+    figure.peer("quinn", quinn).peer("udp", udp).print(options);
 
     let count = count * 20;
     let all = rounds(

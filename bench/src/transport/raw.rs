@@ -1,4 +1,4 @@
-//! The peer: quinn alone, one framed stream, no topics, no requests to match.
+//! The peers: quinn alone, one framed stream, no topics, no requests to match; and bare UDP, the floor of anything on loopback.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -134,6 +134,49 @@ impl Pair {
             let _all = done.read_to_end(1).await;
             megabytes as f64 / start.elapsed().as_secs_f64()
         })
+    }
+}
+
+/// Two UDP sockets, each on a current-thread runtime of its own: what waking the other thread costs here, and nothing else.
+pub(super) struct Udp {
+    client: tokio::runtime::Handle,
+    to: std::net::SocketAddr,
+    _stop: Vec<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl Udp {
+    pub(super) fn new() -> Self {
+        let ((server, stop_server), (client, stop_client)) = (runtime(), runtime());
+        let (address, addresses) = mpsc::channel();
+        server.spawn(async move {
+            let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+            let _told = address.send(socket.local_addr().expect("an address"));
+            let mut buffer = [0; 256];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                socket.send_to(&buffer[..length], from).await.expect("sent");
+            }
+        });
+        Self { client, to: addresses.recv().expect("an address"), _stop: vec![stop_server, stop_client] }
+    }
+
+    /// The median round trip of 128 bytes, in us.
+    pub(super) fn round_trip(&self, count: usize) -> f64 {
+        let (done, result) = mpsc::channel();
+        let to = self.to;
+        self.client.spawn(async move {
+            let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+            socket.connect(to).await.expect("connected");
+            let (mut times, mut buffer) = (Vec::with_capacity(count), [0; 256]);
+            for _ in 0..count {
+                let start = Instant::now();
+                socket.send(&[7; 128]).await.expect("sent");
+                socket.recv(&mut buffer).await.expect("received");
+                times.push(start.elapsed());
+            }
+            times.sort_unstable();
+            let _told = done.send(times[count / 2].as_secs_f64() * 1e6);
+        });
+        result.recv().expect("a result")
     }
 }
 
