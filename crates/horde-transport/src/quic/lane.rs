@@ -17,8 +17,9 @@ const BATCH: usize = 64;
 
 /// Frames on their way into a lane's stream.
 ///
-/// A frame is written by whoever sends it if the stream takes it at once. What it does not take waits in here for
-/// [`Sending::poll_flush`], which the link's flusher polls.
+/// A frame waits in here for [`Sending::poll_flush`], which the link's flusher polls: frames that are sent in one go, as answers to
+/// a batch of calls are, leave in one write. Whoever finds [`BATCH`] pieces waiting writes them, so that a burst fills the stream's
+/// window before it meets the queue's limit.
 #[derive(Debug)]
 pub(crate) struct Sending(Mutex<State>);
 
@@ -27,7 +28,10 @@ struct State {
     stream: SendStream,
     waiting: VecDeque<Bytes>,
     bytes: usize,
+    /// The flusher, while it need not run.
     flusher: Option<Waker>,
+    /// The stream takes no more for now; it wakes the flusher.
+    blocked: bool,
     closed: bool,
     broken: bool,
 }
@@ -51,6 +55,7 @@ impl Sending {
             waiting: VecDeque::from([preamble]),
             bytes,
             flusher: None,
+            blocked: false,
             closed: false,
             broken: false,
         }))
@@ -68,14 +73,15 @@ impl Sending {
         {
             return Err(Refused::Full);
         }
-        let behind = state.waiting.len() > 1;
         state.bytes += size;
         state.waiting.push_back(frame.head);
         state.waiting.extend(frame.payload);
-        if behind {
+        if state.blocked {
             return Ok(());
         }
-        state.write(&mut Context::from_waker(Waker::noop()));
+        if state.waiting.len() >= BATCH {
+            state.write(&mut Context::from_waker(Waker::noop()));
+        }
         let flusher = if state.waiting.is_empty() { None } else { state.flusher.take() };
         drop(state);
         if let Some(flusher) = flusher {
@@ -88,6 +94,7 @@ impl Sending {
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = lock(&self.0);
         state.write(cx);
+        state.blocked = !state.waiting.is_empty();
         if state.broken {
             return Poll::Ready(());
         }
