@@ -38,7 +38,7 @@ mod suspicion;
 mod wire;
 
 #[cfg(any(test, feature = "faults"))]
-pub use faults::Fault;
+pub use faults::{Fault, LeaseFault};
 pub use forgetting::{ForgetError, MAX_FORGOTTEN};
 pub use leases::{LeaseFrame, LeaseFrameError, LeaseOutput, Leases, MAX_GIVEN_UP, MAX_VOTERS, Standing};
 pub use membership::{Input, Membership, Output, Warning};

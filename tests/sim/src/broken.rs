@@ -1,9 +1,11 @@
 //! Deliberate faults: rules of the machines that a run may break, each of which the simulator must catch.
 
 use delta_crdt::Rule;
-use horde_cluster::machine::Fault as MembershipFault;
+use horde_cluster::machine::{Fault as MembershipFault, LeaseFault};
 use horde_registry::machine::Fault as NamesFault;
 use horde_supervisor::machine::Fault as ChildrenFault;
+
+use crate::cluster::Plan;
 
 /// A rule of one machine, broken on all nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,55 +17,108 @@ pub enum Broken {
     OneEpoch,
     /// A rule of the membership.
     Membership(MembershipFault),
+    /// A rule of the leases.
+    Leases(LeaseFault),
     /// A rule of the registry.
     Names(NamesFault),
     /// A rule of the supervisor.
     Children(ChildrenFault),
 }
 
-/// Each deliberate fault, with the number of seeds within which it must be caught.
-pub const BROKEN: &[(Broken, u64)] = &[
-    (Broken::Replica(Rule::InOrder), 100),
-    (Broken::Replica(Rule::Dependencies), 100),
-    (Broken::Replica(Rule::OneState), 100),
-    (Broken::Replica(Rule::VectorAtCommit), 100),
-    (Broken::Replica(Rule::AbortAppliesNothing), 100),
-    (Broken::Replica(Rule::PutNamesTombstone), 100),
-    (Broken::Replica(Rule::Stability), 100),
-    (Broken::Replica(Rule::Repair), 100),
-    (Broken::OneEpoch, 100),
-    (Broken::Membership(MembershipFault::OneObserver), 100),
-    (Broken::Membership(MembershipFault::NeverReturns), 100),
-    (Broken::Membership(MembershipFault::PauseIsSilence), 100),
-    (Broken::Names(NamesFault::JudgesCopies), 100),
-    (Broken::Names(NamesFault::LoserTakesAgain), 100),
-    (Broken::Names(NamesFault::ReadyBeforeSynced), 100),
-    (Broken::Names(NamesFault::BelievesRemovals), 100),
-    (Broken::Children(ChildrenFault::DeletesBeforeStart), 100),
-    (Broken::Children(ChildrenFault::EndsByRemoval), 100),
-    (Broken::Children(ChildrenFault::ActsBeforeSynced), 100),
-    (Broken::Children(ChildrenFault::PlacesBySize), 100),
-    (Broken::Children(ChildrenFault::LoserWritesAgain), 100),
+/// A deliberate fault, and what is expected of the simulator.
+#[derive(Debug, Clone, Copy)]
+pub struct Deliberate {
+    /// What is broken.
+    pub rule: Broken,
+    /// Within how many seeds it must be caught.
+    pub within: u64,
+    /// What the checks say that it is meant for: one of these is in the failure. Another failure does not count.
+    pub says: &'static [&'static str],
+}
+
+const fn fault(rule: Broken, within: u64, says: &'static [&'static str]) -> Deliberate {
+    Deliberate { rule, within, says }
+}
+
+const APART: &[&str] = &["different states after heal", "differs under equal vectors", "panicked"];
+const TWICE: &[&str] = &["under a quorum"];
+
+/// Each deliberate fault.
+pub const BROKEN: &[Deliberate] = &[
+    fault(Broken::Replica(Rule::InOrder), 100, APART),
+    fault(Broken::Replica(Rule::Dependencies), 100, APART),
+    fault(Broken::Replica(Rule::OneState), 100, APART),
+    fault(Broken::Replica(Rule::VectorAtCommit), 100, APART),
+    fault(Broken::Replica(Rule::AbortAppliesNothing), 100, APART),
+    fault(Broken::Replica(Rule::PutNamesTombstone), 100, APART),
+    fault(Broken::Replica(Rule::Stability), 100, APART),
+    fault(Broken::Replica(Rule::Repair), 100, APART),
+    fault(Broken::Replica(Rule::Union), 10, &["was lost behind the machine's back"]),
+    fault(Broken::Replica(Rule::EveryLife), 100, APART),
+    fault(Broken::OneEpoch, 100, APART),
+    fault(Broken::Membership(MembershipFault::OneObserver), 100, &["hears"]),
+    fault(Broken::Membership(MembershipFault::NeverReturns), 100, &["lives, and to"]),
+    fault(Broken::Membership(MembershipFault::PauseIsSilence), 100, &["stood still, and declared"]),
+    fault(Broken::Leases(LeaseFault::CountsTheReachable), 100, TWICE),
+    fault(Broken::Leases(LeaseFault::ByHearing), 100, TWICE),
+    fault(Broken::Names(NamesFault::JudgesCopies), 100, &["a copy of the same child"]),
+    fault(Broken::Names(NamesFault::LoserTakesAgain), 100, &["Key(k"]),
+    fault(Broken::Names(NamesFault::ReadyBeforeSynced), 100, &["is ready and lacks"]),
+    fault(Broken::Names(NamesFault::BelievesRemovals), 100, &["and reads"]),
+    fault(Broken::Children(ChildrenFault::DeletesBeforeStart), 100, &["and runs 0 times"]),
+    fault(Broken::Children(ChildrenFault::EndsByRemoval), 100, &["was ended in life"]),
+    fault(Broken::Children(ChildrenFault::ActsBeforeSynced), 100, &["is ready and lacks"]),
+    fault(Broken::Children(ChildrenFault::PlacesBySize), 100, &["belongs to"]),
+    fault(Broken::Children(ChildrenFault::LoserWritesAgain), 100, &["runs on", "is named by no record"]),
 ];
 
-/// Runs seeds with a broken rule until one fails: how many it took and what it said, or none within `limit` seeds.
+/// What the runs of a fault have more of, so that what it takes comes to pass: the same with the fault and without.
+fn bend(rule: Broken) -> Option<fn(&mut Plan)> {
+    match rule {
+        Broken::Leases(_) => Some(|plan| {
+            plan.nodes = plan.nodes.max(3);
+            plan.most = plan.nodes + 2;
+            plan.rest_on_leases();
+        }),
+        // Who takes a child over goes too, before the new copy runs.
+        Broken::Children(ChildrenFault::DeletesBeforeStart) => Some(|plan| {
+            plan.nodes = plan.nodes.max(4);
+            plan.most = plan.nodes + 2;
+            plan.faults.kill = plan.faults.kill.max(30);
+            plan.processes.slow_init = plan.processes.slow_init.max(50);
+        }),
+        _ => None,
+    }
+}
+
+/// Runs seeds with a broken rule until one fails as it should: which one and what it said, or none within the limit. The
+/// other failures on the way are listed too.
 #[must_use]
-pub fn catch(rule: Broken, limit: u64) -> Option<(u64, String)> {
-    let run = |seed, broken| {
-        let outcome = crate::guarded(|| match (broken, rule) {
-            (true, rule @ (Broken::Replica(_) | Broken::OneEpoch)) => {
-                crate::replicas::run(seed, None, Some(rule))
-            }
-            (false, Broken::Replica(_) | Broken::OneEpoch) => crate::replicas::run(seed, None, None),
-            (broken, rule) => {
-                let broken = broken.then_some(rule);
-                crate::cluster::run(&crate::cluster::Setup { seed, broken, ..Default::default() })
-            }
+pub fn catch(fault: &Deliberate) -> (Option<(u64, String)>, Vec<(u64, String)>) {
+    let rule = fault.rule;
+    let bend = bend(rule);
+    let run = |seed, broken: Option<Broken>| {
+        let outcome = crate::guarded(|| match rule {
+            Broken::Replica(_) | Broken::OneEpoch => crate::replicas::run(seed, None, broken, rule.damages()),
+            _ => crate::cluster::run(&crate::cluster::Setup { seed, broken, bend, ..Default::default() }),
         });
         outcome.failure.or(outcome.overlap)
     };
-    // A seed that fails as it is says nothing of the rule.
-    (1..=limit).find_map(|seed| {
-        run(seed, true).filter(|_| run(seed, false).is_none()).map(|failure| (seed, failure))
-    })
+    let mut others = Vec::new();
+    for seed in 1..=fault.within {
+        // A seed that fails as it is says nothing of the rule.
+        let Some(failure) = run(seed, Some(rule)).filter(|_| run(seed, None).is_none()) else { continue };
+        if fault.says.iter().any(|says| failure.contains(says)) {
+            return (Some((seed, failure)), others);
+        }
+        others.push((seed, failure));
+    }
+    (None, others)
+}
+
+impl Broken {
+    /// Whether its runs lose a write behind the machine's back, for R9 to find.
+    fn damages(self) -> bool {
+        self == Self::Replica(Rule::Union)
+    }
 }

@@ -36,7 +36,7 @@ use crate::{Broken, History, Outcome, Rng};
 use faults::Fault;
 use net::{Frame, Net, Reply};
 use node::{Body, SimNode};
-use plan::Plan;
+pub(crate) use plan::Plan;
 use promise::Promises;
 pub use scale::{Scale, picture, scale, table};
 pub use scripts::{Scenario, scenarios};
@@ -117,6 +117,8 @@ pub(crate) struct Setup {
     pub(crate) seed: u64,
     pub(crate) nodes: Option<usize>,
     pub(crate) broken: Option<Broken>,
+    /// What is changed in the seed's plan.
+    pub(crate) bend: Option<fn(&mut Plan)>,
     /// Of what the seed plans only this is done, by number; all of it by default.
     pub(crate) keep: Option<BTreeSet<u32>>,
     /// Whether the history is written.
@@ -135,7 +137,10 @@ pub(crate) fn run(setup: &Setup) -> Outcome {
 impl World {
     fn new(setup: &Setup) -> Self {
         let mut rng = Rng::new(setup.seed, 3);
-        let plan = Plan { broken: setup.broken, ..Plan::new(&mut rng, setup.nodes) };
+        let mut plan = Plan { broken: setup.broken, ..Plan::new(&mut rng, setup.nodes) };
+        if let Some(bend) = setup.bend {
+            bend(&mut plan);
+        }
         let mut world = Self::with(plan, rng);
         world.keep.clone_from(&setup.keep);
         if !setup.told {

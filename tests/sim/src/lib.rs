@@ -17,7 +17,7 @@ mod rng;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use broken::{BROKEN, Broken, catch};
+pub use broken::{BROKEN, Broken, Deliberate, catch};
 pub use cluster::{Scale, Scenario, picture, scale, scenarios, table};
 pub use history::History;
 pub use reduce::{Reduced, reduce};
@@ -47,7 +47,7 @@ pub struct Outcome {
 pub fn run(seed: u64, nodes: Option<usize>) -> Outcome {
     let setup = cluster::Setup { seed, nodes, ..cluster::Setup::default() };
     let worlds: [&dyn Fn() -> Outcome; 3] =
-        [&|| replicas::run(seed, nodes, None), &|| children::run(seed, nodes), &|| told(&setup)];
+        [&|| replicas::run(seed, nodes, None, false), &|| children::run(seed, nodes), &|| told(&setup)];
     let (mut events, mut last) = (0, None);
     for world in worlds {
         let outcome = guarded(world);
@@ -64,7 +64,7 @@ pub fn run(seed: u64, nodes: Option<usize>) -> Outcome {
 /// Runs the cluster of a seed alone, with its history; of what the seed plans only `keep`, if it is given.
 #[must_use]
 pub fn run_cluster(seed: u64, nodes: Option<usize>, keep: Option<BTreeSet<u32>>) -> Outcome {
-    guarded(|| cluster::run(&cluster::Setup { seed, nodes, keep, broken: None, told: true }))
+    guarded(|| cluster::run(&cluster::Setup { seed, nodes, keep, told: true, ..Default::default() }))
 }
 
 /// Runs a cluster, and once more with its history if it fails.

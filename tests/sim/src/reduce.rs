@@ -28,7 +28,7 @@ pub fn reduce(seed: u64, nodes: Option<usize>) -> Option<Reduced> {
     let mut runs = 0;
     let mut fails = |keep: Option<&BTreeSet<u32>>, told: bool| {
         runs += 1;
-        let setup = Setup { seed, nodes, keep: keep.cloned(), broken: None, told };
+        let setup = Setup { seed, nodes, keep: keep.cloned(), told, ..Setup::default() };
         crate::guarded(|| run(&setup))
     };
     let first = fails(None, false);

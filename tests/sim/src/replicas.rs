@@ -43,14 +43,15 @@ struct World {
 const BUSY: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_secs(20);
 
-pub(crate) fn run(seed: u64, nodes: Option<usize>, broken: Option<Broken>) -> Outcome {
+/// Runs the replicas of a seed. With `damage`, one of them loses a write at the end behind the machine's back.
+pub(crate) fn run(seed: u64, nodes: Option<usize>, broken: Option<Broken>, damage: bool) -> Outcome {
     let mut world = World::new(seed, nodes, broken);
     world.pass(BUSY);
     world.loss = 0;
     world.side.fill(0);
     world.reconnect();
     world.pass(BUSY + QUIET);
-    let failure = world.verdict();
+    let failure = world.verdict().or_else(|| damage.then(|| world.damage()).flatten());
     Outcome { failure, history: world.history, events: world.events, ..Outcome::default() }
 }
 
@@ -220,6 +221,26 @@ impl World {
             let wake = Happening::Wake(node, self.wakes[node]);
             self.queue.after(at.saturating_sub(self.queue.now), wake);
         }
+    }
+
+    /// R9: a write that one replica lost is found to be missing, and comes back.
+    fn damage(&mut self) -> Option<String> {
+        let node = self.rng.index(self.replicas.len());
+        let keys = |map: &Map| map.iter().map(|(key, _)| *key).collect::<BTreeSet<u64>>();
+        let shown = keys(&self.replicas[node]);
+        let key = *shown.iter().nth(self.rng.index(shown.len()))?;
+        self.history.note(self.queue.now, node, || format!("loses {key}"));
+        if !self.replicas[node].lose(&key) {
+            return None;
+        }
+        self.pass(self.queue.now + QUIET);
+        let told = self.diverged.take().is_some();
+        let wrong = match self.replicas.iter().all(|map| keys(map) == shown) {
+            true if told => return None,
+            true => "nobody said so",
+            false => "it did not come back",
+        };
+        Some(format!("replicas: {key} was lost behind the machine's back, and {wrong}"))
     }
 
     fn verdict(&self) -> Option<String> {

@@ -53,6 +53,13 @@ impl Origins {
         self.ids[number as usize]
     }
 
+    /// Whether a later life of the same node is known.
+    pub(crate) fn is_outlived(&self, number: u32) -> bool {
+        let ReplicaId { node, epoch } = self.id(number);
+        let last = ReplicaId { node, epoch: u64::MAX };
+        self.numbers.range(..=last).next_back().is_some_and(|(id, _)| id.node == node && id.epoch > epoch)
+    }
+
     pub(crate) fn seed(&self, number: u32) -> u64 {
         self.seeds[number as usize]
     }

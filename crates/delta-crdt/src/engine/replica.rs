@@ -230,6 +230,24 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         self.rules.off = Some(rule);
     }
 
+    /// Loses the write that `key` shows, behind the machine's back, as only a bug does: R9 finds it. False if there is none.
+    #[cfg(any(test, feature = "rule-switches"))]
+    pub fn lose(&mut self, key: &K) -> bool {
+        let hash = key.stable_hash();
+        let place = self.place(hash);
+        let Some(slot) = self.shards[place].store.find(hash, key) else { return false };
+        let Self { shards, origins, winner, rules, .. } = self;
+        let cx = Context { origins, winner, rules: *rules };
+        let Some(dot) = winning(&cx, shards[place].store.sibs(slot))
+            .filter(|sib| sib.value.is_some())
+            .map(|sib| sib.dot())
+        else {
+            return false;
+        };
+        shards[place].lose(&cx, slot, dot);
+        true
+    }
+
     fn context(&self) -> Context<'_, W> {
         Context { origins: &self.origins, winner: &self.winner, rules: self.rules }
     }

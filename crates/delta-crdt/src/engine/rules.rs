@@ -25,6 +25,9 @@ pub enum Rule {
     Repair,
     /// R9: different states under equal vectors are reported and united. Off: nobody looks.
     Union,
+    /// The vector has an entry for each life of a node. Off: one for each node, of its highest life; writes of the lives
+    /// before count as covered.
+    EveryLife,
 }
 
 /// Which rules hold. All of them, unless built for tests.

@@ -29,6 +29,14 @@ pub(crate) struct Context<'a, W> {
     pub(crate) rules: Rules,
 }
 
+impl<W> Context<'_, W> {
+    /// Whether a broken engine takes all writes of an origin for covered.
+    #[inline]
+    fn drops(&self, origin: u32) -> bool {
+        !self.rules.hold(Rule::EveryLife) && self.origins.is_outlived(origin)
+    }
+}
+
 /// What is known of one origin.
 #[derive(Debug, Default)]
 pub(crate) struct Lane {
@@ -242,7 +250,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         max_parked: usize,
         changes: &mut Vec<Change<K, V>>,
     ) -> Offered {
-        if self.covers((write.origin, write.seq)) {
+        if self.covers((write.origin, write.seq)) || cx.drops(write.origin) {
             Offered::Known
         } else if self.is_ready(cx.rules, &write) {
             self.apply(cx, write, found, changes);
@@ -404,7 +412,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
     }
 
     /// Loses a write, as only a bug does.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "rule-switches"))]
     pub(crate) fn lose<W: Winner<V>>(&mut self, cx: &Context<'_, W>, slot: u32, dot: (u32, u64)) {
         self.rewrite(cx, slot, |sib| sib.dot() == dot, Vec::new(), &mut Vec::new());
     }

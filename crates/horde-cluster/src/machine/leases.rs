@@ -34,6 +34,7 @@ use bytes::Bytes;
 use horde_ring::{Agreed, Heartbeats, LeaseTerms, Policy, Promises, Quorum};
 use horde_transport::{NodeId, NodeName};
 
+use super::faults::{Faults, LeaseFault};
 use crate::{MemberStatus, View};
 use accusing::Case;
 use changing::{Acceptor, Proposal};
@@ -110,6 +111,7 @@ pub struct Leases {
     round: u64,
     standing: Arc<Standing>,
     outputs: VecDeque<LeaseOutput>,
+    pub(super) faults: Faults<LeaseFault>,
 }
 
 impl Leases {
@@ -157,6 +159,7 @@ impl Leases {
             round: 0,
             standing: Arc::default(),
             outputs: VecDeque::new(),
+            faults: Faults::default(),
         }
     }
 
@@ -258,6 +261,9 @@ impl Leases {
         if !self.members.contains_key(from) {
             // A client, or a member that this node's view does not show yet: heartbeats repeat what counts.
             return;
+        }
+        if self.faults.has(LeaseFault::ByHearing) {
+            self.renew_by_hearing(from);
         }
         match LeaseFrame::decode(bytes) {
             Ok(frame) => self.on_frame(from, frame),

@@ -165,7 +165,7 @@ pub enum Warning {
 #[derive(Debug)]
 pub struct Membership {
     pub(crate) config: ClusterConfig,
-    pub(crate) faults: super::faults::Faults,
+    pub(crate) faults: super::faults::Faults<super::faults::Fault>,
     pub(crate) own: Record,
     pub(crate) known: BTreeMap<NodeName, Known>,
     pub(crate) forgotten: Forgotten,

@@ -102,12 +102,13 @@ impl SimNode {
         };
         config.meta.kinds.insert("sim".to_owned(), (1, version));
         let (voters, terms) = (config.quorum.clone(), config.lease);
-        let leases = Leases::new(id.clone(), voters, terms, config.heartbeat, Duration::ZERO);
+        let mut leases = Leases::new(id.clone(), voters, terms, config.heartbeat, Duration::ZERO);
         let mut membership = Membership::new(id.clone(), config, Duration::ZERO).expect("a small meta");
         let mut names = Names::new(id.clone(), plan.names_config.clone());
         let mut children = Children::new(id.clone(), "children", plan.options.clone());
         match plan.broken {
             Some(Broken::Membership(fault)) => membership.break_rule(fault),
+            Some(Broken::Leases(fault)) => leases.break_rule(fault),
             Some(Broken::Names(fault)) => names.break_rule(fault),
             Some(Broken::Children(fault)) => children.break_rule(fault),
             Some(Broken::Replica(rule)) => {

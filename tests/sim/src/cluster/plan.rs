@@ -161,7 +161,7 @@ impl Plan {
     }
 
     /// Children run only where a majority of the nodes of the start acknowledges the lease.
-    fn rest_on_leases(&mut self) {
+    pub(crate) fn rest_on_leases(&mut self) {
         self.options.quorum = Quorum::Majority;
         let voters = (0..self.nodes).map(|index| NodeName::new(format!("n{index}")).expect("a valid name"));
         self.cluster_config.quorum = voters.collect();

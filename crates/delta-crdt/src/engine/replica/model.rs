@@ -98,5 +98,6 @@ notices! {
     a_put_that_does_not_name_the_tombstone_is_noticed: PutNamesTombstone within 50_000;
     tombstones_dropped_before_their_time_are_noticed: Stability within 1_000;
     a_gap_sent_to_a_puller_below_the_floor_is_noticed: Repair within 5_000;
+    lives_of_which_the_last_alone_counts_are_noticed: EveryLife within 5_000;
     damage_that_nobody_looks_for_is_noticed: Union within 100;
 }

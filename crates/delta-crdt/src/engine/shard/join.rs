@@ -132,7 +132,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
             } else {
                 session.asked_at.get(dot.0 as usize).is_some_and(|&seq| dot.1 <= seq)
             };
-            !known && mine.iter().all(|sib| sib.dot() != dot)
+            !known && !cx.drops(dot.0) && mine.iter().all(|sib| sib.dot() != dot)
         };
         let is_gone = |sib: &Sib<V>, theirs: &[Sib<V>]| {
             session.covers(sib.dot()) && theirs.iter().all(|other| other.dot() != sib.dot())

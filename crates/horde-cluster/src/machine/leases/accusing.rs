@@ -179,7 +179,6 @@ impl Leases {
         if !self.votes(from) {
             return;
         }
-        let Some(agreed) = &self.agreed else { return };
         let Some(case) = self.cases.get_mut(accused) else { return };
         if case.round != round || case.withdrawn || case.replace_at.is_some() {
             return;
@@ -191,7 +190,13 @@ impl Leases {
         }
         case.promised.insert(from.clone());
         case.accusation.promised(from.clone(), self.now, epoch);
-        case.replace_at = case.accusation.replace_at(&self.quorum, agreed, self.agreed_at, &self.terms);
+        let case = self.cases.get(accused).zip(self.agreed.as_ref());
+        let replace_at = case.and_then(|(case, agreed)| {
+            case.accusation.replace_at(&self.quorum, &self.counted(agreed), self.agreed_at, &self.terms)
+        });
+        if let Some(case) = self.cases.get_mut(accused) {
+            case.replace_at = replace_at;
+        }
     }
 
     /// A member that was accused is alive. If nothing was concluded, the promises are given back.

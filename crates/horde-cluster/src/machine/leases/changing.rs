@@ -199,7 +199,7 @@ impl Leases {
     }
 }
 
-fn configuration(epoch: u64, voters: &BTreeSet<NodeId>) -> Agreed<NodeId> {
+pub(super) fn configuration(epoch: u64, voters: &BTreeSet<NodeId>) -> Agreed<NodeId> {
     // The id holds the life; the ring's own incarnations are not needed.
     Agreed::restored(epoch, voters.iter().map(|id| (id.clone(), Voter::new())))
 }

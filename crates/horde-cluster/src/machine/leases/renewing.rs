@@ -1,13 +1,15 @@
 //! This node's own lease.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use horde_ring::Heartbeats;
+use horde_ring::{Agreed, Heartbeats};
 use horde_transport::NodeId;
 
 use super::Leases;
 use super::wire::LeaseFrame;
 use crate::MemberStatus;
+use crate::machine::faults::LeaseFault;
 
 impl Leases {
     /// Asks everybody to acknowledge this node's term once more.
@@ -15,7 +17,7 @@ impl Leases {
         if !self.wanted {
             return;
         }
-        let epoch = self.agreed.as_ref().map_or(0, horde_ring::Agreed::epoch);
+        let epoch = self.agreed.as_ref().map_or(0, Agreed::epoch);
         let number = self.beats.send(self.now);
         let frame = LeaseFrame::Renew { number, term: self.term, epoch };
         for to in self.others() {
@@ -28,7 +30,7 @@ impl Leases {
         let known = self.terms_of.entry(from.clone()).or_insert(term);
         *known = term.max(*known);
         self.left_behind(from, term);
-        if epoch < self.agreed.as_ref().map_or(0, horde_ring::Agreed::epoch) {
+        if epoch < self.agreed.as_ref().map_or(0, Agreed::epoch) {
             self.tell_agreed(from);
         }
         if self.promises.may_acknowledge(from, term) {
@@ -48,18 +50,36 @@ impl Leases {
         }
         self.heard.insert(from.clone());
         // Who has accepted a later configuration counts by what it acknowledged before, until this node knows that one.
-        if epoch > 0 && epoch <= self.agreed.as_ref().map_or(0, horde_ring::Agreed::epoch) {
+        if epoch > 0 && epoch <= self.agreed.as_ref().map_or(0, Agreed::epoch) {
             self.beats.acknowledge(from.clone(), number, epoch);
         }
     }
 
     /// When the lease ends by what was acknowledged; none if that was never enough.
     pub(super) fn lease_end(&self) -> Option<Duration> {
-        let agreed = self.agreed.as_ref().filter(|_| self.wanted)?;
-        let end = self.beats.lease_end(&self.quorum, agreed, &self.me, self.now, &self.terms)?;
+        let agreed = self.counted(self.agreed.as_ref().filter(|_| self.wanted)?);
+        let end = self.beats.lease_end(&self.quorum, &agreed, &self.me, self.now, &self.terms)?;
         // Who has accepted the next configuration and does not know whether it holds needs enough in both.
         let Some(next) = self.accepted_next() else { return Some(end) };
+        let next = self.counted(&next);
         Some(end.min(self.beats.lease_end(&self.quorum, &next, &self.me, self.now, &self.terms)?))
+    }
+
+    /// The configuration of which a majority counts: all of its voters, in reach or not.
+    pub(super) fn counted<'a>(&self, agreed: &'a Agreed<NodeId>) -> Cow<'a, Agreed<NodeId>> {
+        if !self.faults.has(LeaseFault::CountsTheReachable) {
+            return Cow::Borrowed(agreed);
+        }
+        let here = agreed.ids().filter(|id| self.is_alive(id)).cloned();
+        Cow::Owned(super::changing::configuration(agreed.epoch(), &here.collect()))
+    }
+
+    /// What a broken machine does: it takes a sign of life for an acknowledgement.
+    pub(super) fn renew_by_hearing(&mut self, from: &NodeId) {
+        if let Some(epoch) = self.agreed.as_ref().map(Agreed::epoch).filter(|_| self.votes(from)) {
+            let number = self.beats.send(self.now);
+            self.beats.acknowledge(from.clone(), number, epoch);
+        }
     }
 
     /// Takes the lease up, or lays it down.
