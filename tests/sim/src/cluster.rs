@@ -10,10 +10,12 @@
 //!
 //! The machines are the crates' own; what is written here is what a driver does, a network, processes, users, and checks.
 
+mod asks;
 mod check;
 mod clock;
 mod drive;
 mod faults;
+mod guest;
 mod net;
 mod node;
 mod plan;
@@ -33,10 +35,13 @@ use horde_transport::{DownReason, NodeId, Peer, RequestError};
 
 use crate::queue::Queue;
 use crate::{Broken, History, Outcome, Rng};
-use faults::Fault;
+pub(crate) use asks::Ask;
+pub(crate) use faults::Fault;
+pub(crate) use guest::{Answered, Effects, Guest, Hosted, Payload, Setting, Started};
+use guest::{Guests, Letter};
 use net::{Frame, Net, Reply};
-use node::{Body, SimNode};
-pub(crate) use plan::Plan;
+pub(crate) use node::{Body, SimNode};
+pub(crate) use plan::{Faults, Plan};
 use promise::Promises;
 pub use scale::{Scale, picture, scale, table};
 pub use scripts::{Scenario, scenarios};
@@ -59,6 +64,13 @@ pub(crate) enum Arrival {
     Overdue(u64),
     Ended(u64, horde_process::ExitReason),
     Deed(Deed),
+    /// A script has a user do something.
+    Ask(Box<Ask>),
+    /// A message for a process of a user, and one of its timers.
+    Letter(u64, Box<Letter>),
+    Timer(u64, u64),
+    /// A call on this node has had its time.
+    Unanswered(u64, Duration),
 }
 
 /// What happens.
@@ -81,6 +93,7 @@ pub(crate) struct World {
     pub(crate) net: Net,
     pub(crate) promises: Promises,
     pub(crate) tickets: BTreeMap<(usize, u64, u64), Ticket>,
+    pub(crate) guests: Guests,
     /// The weather now.
     pub(crate) loss: u64,
     pub(crate) delay: (u64, u64),
@@ -93,7 +106,7 @@ pub(crate) struct World {
     planned: u32,
     keep: Option<BTreeSet<u32>>,
     /// A number that is the same for equal runs.
-    trace: u64,
+    pub(crate) trace: u64,
     /// How often a node declared another Down.
     pub(crate) downs: u32,
     pub(crate) events: u64,
@@ -105,11 +118,11 @@ pub(crate) struct World {
 }
 
 /// Within this time after the last fault everything must be as it should.
-const HEALING: Duration = Duration::from_secs(40);
+pub(crate) const HEALING: Duration = Duration::from_secs(40);
 /// And stay so for this time.
-const STAYING: Duration = Duration::from_secs(3);
+pub(crate) const STAYING: Duration = Duration::from_secs(3);
 /// Between two looks.
-const LOOK: Duration = Duration::from_secs(1);
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
 
 /// Which run it is.
 #[derive(Debug, Clone, Default)]
@@ -152,7 +165,7 @@ impl World {
     }
 
     /// A cluster whose nodes have just started, and in which nothing is planned.
-    fn with(plan: Plan, rng: Rng) -> Self {
+    pub(crate) fn with(plan: Plan, rng: Rng) -> Self {
         let mut world = Self {
             queue: Queue::new(),
             history: History::new(plan.most),
@@ -160,6 +173,7 @@ impl World {
             net: Net::new(plan.most),
             promises: Promises::default(),
             tickets: BTreeMap::new(),
+            guests: Guests::default(),
             loss: plan.loss,
             delay: plan.delay,
             calm: false,
@@ -213,13 +227,19 @@ impl World {
         }
     }
 
-    fn pass(&mut self, until: Duration) {
-        while self.failure.is_none()
-            && let Some(happening) = self.queue.next(until)
-        {
-            self.events += 1;
-            self.happen(happening);
+    pub(crate) fn pass(&mut self, until: Duration) {
+        while self.step(until) {}
+    }
+
+    /// What happens next, if that is no later than `until`; false if nothing does.
+    pub(crate) fn step(&mut self, until: Duration) -> bool {
+        if self.failure.is_some() {
+            return false;
         }
+        let Some(happening) = self.queue.next(until) else { return false };
+        self.events += 1;
+        self.happen(happening);
+        true
     }
 
     pub(crate) fn fail(&mut self, text: String) {

@@ -7,6 +7,7 @@
 mod broken;
 mod children;
 mod cluster;
+pub mod harness;
 mod history;
 mod oracle;
 mod queue;
@@ -78,10 +79,14 @@ fn told(setup: &cluster::Setup) -> Outcome {
 
 /// Turns a panic into a failure.
 fn guarded(world: impl FnOnce() -> Outcome) -> Outcome {
-    catch_unwind(AssertUnwindSafe(world)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        let failure = Some(format!("panicked: {}", text.unwrap_or_default()));
-        Outcome { failure, ..Outcome::default() }
+    catch_unwind(AssertUnwindSafe(world)).unwrap_or_else(|panic| Outcome {
+        failure: Some(format!("panicked: {}", text(&*panic))),
+        ..Outcome::default()
     })
+}
+
+/// What a panic said.
+fn text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }

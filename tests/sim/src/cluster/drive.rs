@@ -5,11 +5,13 @@ use std::time::Duration;
 use delta_crdt::Message;
 use horde_cluster::MemberEvent;
 use horde_cluster::machine::{Input, Output as ClusterOutput};
+use horde_process::CallError;
 use horde_registry::machine::Output as NamesOutput;
 use horde_supervisor::Response;
 use horde_supervisor::machine::Effect;
 use horde_transport::{DownReason, RequestError};
 
+use super::guest::{Asker, Letter};
 use super::net::{ChildrenMessage, Frame, NamesMessage, Reply, Sync};
 use super::node::{Asked, CHILDREN, NAMES};
 use super::{Arrival, Happening, World};
@@ -48,6 +50,12 @@ impl World {
             Arrival::Overdue(process) => self.overdue(node, process),
             Arrival::Ended(process, reason) => self.ended(node, process, reason),
             Arrival::Deed(deed) => self.deed(node, deed),
+            Arrival::Ask(ask) => self.ask(node, *ask),
+            Arrival::Letter(process, letter) => self.letter(node, process, *letter),
+            Arrival::Timer(process, timer) => self.guest_timer(node, process, timer),
+            Arrival::Unanswered(promise, patience) => {
+                self.hear_answer(node, promise, Err(CallError::Timeout(patience)));
+            }
         }
     }
 
@@ -95,6 +103,10 @@ impl World {
                 let outcome = found.map(Reply::Called).ok_or(RequestError::Unanswered);
                 self.answer(node, conn, from, Frame::Reply { number, outcome });
             }
+            Frame::Letter { number, pid, payload } => {
+                let asker = if number == 0 { Asker::Nobody } else { Asker::There(conn, from, number) };
+                self.letter(node, pid, Letter { payload, asker });
+            }
             Frame::Reply { number, outcome } => self.outcome(node, number, outcome),
         }
     }
@@ -117,6 +129,7 @@ impl World {
             }
             (Asked::Call(call), Ok(Reply::Called(child))) => self.called(node, call, child),
             (Asked::Call(_), _) => {}
+            (Asked::Letter(call), outcome) => self.letter_outcome(node, call, outcome),
         }
     }
 
@@ -267,7 +280,7 @@ impl World {
 
     fn effect(&mut self, node: usize, effect: Effect) {
         match effect {
-            Effect::Spawn { token, spec, claim, .. } => self.spawn(node, token, spec, claim),
+            Effect::Spawn { token, spec, claim, state } => self.spawn(node, token, spec, claim, state),
             Effect::Stop { pid, reason, shutdown } => self.stop(node, &pid, reason, shutdown),
             Effect::Request { number, to, request, timeout } => {
                 let ask = |number| Frame::Ask { number, request };

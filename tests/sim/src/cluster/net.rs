@@ -9,9 +9,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use horde_process::CallError;
 use horde_supervisor::{ChildId, Record, Request, Response};
 use horde_transport::{DownReason, NodeId, Peer, RequestError, Role, SendError};
 
+use super::guest::Payload;
 use super::node::{Asked, End, address, index_of};
 use super::{Arrival, Happening, World};
 
@@ -35,10 +37,28 @@ pub(crate) enum Frame {
     Lease(Bytes),
     Names(Sync<NamesMessage>),
     Children(Sync<ChildrenMessage>),
-    Probe { number: u64, frame: Bytes },
-    Ask { number: u64, request: Request },
-    Call { number: u64, pid: u64 },
-    Reply { number: u64, outcome: Result<Reply, RequestError> },
+    Probe {
+        number: u64,
+        frame: Bytes,
+    },
+    Ask {
+        number: u64,
+        request: Request,
+    },
+    Call {
+        number: u64,
+        pid: u64,
+    },
+    /// A message for a process of a user; a number of 0 wants no answer.
+    Letter {
+        number: u64,
+        pid: u64,
+        payload: Payload,
+    },
+    Reply {
+        number: u64,
+        outcome: Result<Reply, RequestError>,
+    },
 }
 
 /// What a request brought.
@@ -48,6 +68,7 @@ pub(crate) enum Reply {
     Children(Response),
     /// The process lives, and is this child if it is one.
     Called(Option<String>),
+    Answered(Result<Vec<u8>, CallError>),
 }
 
 impl Frame {
@@ -56,7 +77,11 @@ impl Frame {
         match self {
             Self::Membership(_) | Self::Lease(_) => 0,
             Self::Names(_) | Self::Children(_) => 1,
-            Self::Probe { .. } | Self::Ask { .. } | Self::Call { .. } | Self::Reply { .. } => 2,
+            Self::Probe { .. }
+            | Self::Ask { .. }
+            | Self::Call { .. }
+            | Self::Letter { .. }
+            | Self::Reply { .. } => 2,
         }
     }
 
@@ -68,6 +93,8 @@ impl Frame {
             Self::Names(Sync::Bytes(bytes)) | Self::Children(Sync::Bytes(bytes)) => bytes.len(),
             Self::Names(Sync::Value(_, size)) | Self::Children(Sync::Value(_, size)) => *size,
             Self::Ask { .. } | Self::Reply { outcome: Ok(Reply::Children(_)), .. } => 120,
+            Self::Letter { payload, .. } => 16 + payload.name.len() + payload.bytes.len(),
+            Self::Reply { outcome: Ok(Reply::Answered(Ok(bytes))), .. } => 16 + bytes.len(),
             Self::Call { .. } | Self::Reply { .. } => 16,
         }
     }

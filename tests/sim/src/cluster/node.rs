@@ -49,6 +49,15 @@ pub(crate) enum Asked {
     Probe(u64),
     Children(u64),
     Call(u64),
+    Letter(Call),
+}
+
+/// A call of a user by name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) promise: u64,
+    pub(crate) patience: Duration,
+    pub(crate) to: usize,
 }
 
 /// One node.
@@ -101,6 +110,7 @@ impl SimNode {
             ..plan.cluster_config.clone()
         };
         config.meta.kinds.insert("sim".to_owned(), (1, version));
+        config.meta.kinds.extend(plan.kinds.keys().map(|kind| ((*kind).to_owned(), (1, 1))));
         let (voters, terms) = (config.quorum.clone(), config.lease);
         let mut leases = Leases::new(id.clone(), voters, terms, config.heartbeat, Duration::ZERO);
         let mut membership = Membership::new(id.clone(), config, Duration::ZERO).expect("a small meta");

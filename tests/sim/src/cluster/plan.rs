@@ -7,6 +7,7 @@ use horde_registry::machine::{Config as NamesConfig, Order};
 use horde_supervisor::{Options, Quorum, Redistribution};
 use horde_transport::NodeName;
 
+use super::guest::Kinds;
 use crate::{Broken, Rng};
 
 /// The figures of one run.
@@ -49,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) options: Options,
     pub(crate) names_config: NamesConfig,
     pub(crate) cluster_config: ClusterConfig,
+    /// Kinds of processes that users brought.
+    pub(crate) kinds: Kinds,
     /// The rule that is broken, in runs that must fail.
     pub(crate) broken: Option<Broken>,
 }
@@ -152,6 +155,7 @@ impl Plan {
                 expect: rng.chance(30).then_some(nodes),
                 ..ClusterConfig::default()
             },
+            kinds: Kinds::new(),
             broken: None,
         };
         if nodes > 2 && rng.chance(30) {

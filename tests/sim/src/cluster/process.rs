@@ -1,6 +1,6 @@
 //! The processes that run on a node: they start, crash, hang, end, and do not always end when they should.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use horde_process::{Claim, ExitReason, Name, Pid, Shutdown, State};
 use horde_registry::machine::{Key, RegisterError};
 use horde_supervisor::{Spec, StartError};
 
+use super::guest::{Hosted, Letter};
 use super::{Arrival, Happening, World};
 
 /// A process that runs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 pub(crate) struct Process {
     /// What it is a copy of, if it is a child.
     pub(crate) child: Option<Child>,
@@ -21,12 +22,18 @@ pub(crate) struct Process {
     pub(crate) stop: Option<ExitReason>,
     /// The names it was promised and did not lose, as far as it was told.
     pub(crate) names: BTreeSet<Key>,
+    /// What a user has written runs in it.
+    pub(crate) guest: Option<Hosted>,
+    /// What came for it while its `init` ran.
+    pub(crate) mail: VecDeque<Letter>,
+    /// Its `init` asked for its end, which comes once that has answered.
+    pub(crate) ends: Option<ExitReason>,
 }
 
 impl Process {
     /// One that no supervisor knows.
     pub(crate) fn plain() -> Self {
-        Self { child: None, up: true, stop: None, names: BTreeSet::new() }
+        Self { child: None, up: true, ..Self::default() }
     }
 }
 
@@ -41,8 +48,16 @@ pub(crate) struct Child {
 
 impl World {
     /// A supervisor starts a process.
-    pub(crate) fn spawn(&mut self, node: usize, token: u64, spec: Arc<Spec>, claim: Claim) {
+    pub(crate) fn spawn(
+        &mut self,
+        node: usize,
+        token: u64,
+        spec: Arc<Spec>,
+        claim: Claim,
+        state: Option<State>,
+    ) {
         let now = self.time(node);
+        let guest = self.plan.kinds.contains_key(spec.kind.as_str()).then(|| Hosted::Waits(state));
         if spec.version > self.nodes[node].version {
             let error = StartError::BadArgs("no such version here".to_owned());
             self.nodes[node].children.started(now, token, Err(error));
@@ -51,7 +66,7 @@ impl World {
         let number = self.nodes[node].number();
         let id = claim.child.to_string();
         let child = Some(Child { id: id.clone(), token, claim, spec });
-        let process = Process { child, up: false, stop: None, names: BTreeSet::new() };
+        let process = Process { child, guest, ..Process::default() };
         self.nodes[node].processes.insert(number, process);
         let pid = Pid::new(self.nodes[node].id.clone(), number);
         self.promises.spawned(&id, &pid);
@@ -61,7 +76,7 @@ impl World {
         self.tell_process(node, after, Arrival::Born(number));
     }
 
-    fn tell_process(&mut self, node: usize, after: Duration, arrival: Arrival) {
+    pub(super) fn tell_process(&mut self, node: usize, after: Duration, arrival: Arrival) {
         let life = self.nodes[node].life;
         let after = self.nodes[node].clock.takes(after);
         self.queue.after(after, Happening::Arrive { node, life, arrival });
@@ -89,12 +104,13 @@ impl World {
         let calm = self.calm;
         let hangs = !calm && self.rng.chance(self.plan.processes.hang_init);
         let slow = !calm && self.rng.chance(self.plan.processes.slow_init);
-        let takes = match (hangs, slow) {
+        let takes = Duration::from_millis(match (hangs, slow) {
             (true, _) => self.rng.between(5_000, 15_000),
             (_, true) => self.rng.between(50, 2_000),
             _ => self.rng.below(3),
-        };
-        self.tell_process(node, Duration::from_millis(takes), Arrival::Inited(number));
+        });
+        let takes = self.guest_init(node, number).unwrap_or(takes);
+        self.tell_process(node, takes, Arrival::Inited(number));
     }
 
     /// The `init` of a process has answered.
@@ -107,10 +123,17 @@ impl World {
         if fails {
             return self.init_failed(node, number, ExitReason::Error("init fails".to_owned()));
         }
+        if let Some(Hosted::Refused(reason)) = &process.guest {
+            return match reason.clone() {
+                Some(reason) => self.init_failed(node, number, reason),
+                None => self.not_started(node, number, StartError::Ignored),
+            };
+        }
         process.up = true;
-        let stopping = process.stop.clone();
+        let stopping = process.stop.clone().or_else(|| process.ends.take());
         let pid = Pid::new(sim.id.clone(), number);
         sim.children.started(now, child.token, Ok(pid));
+        self.read_mail(node, number);
         if let Some(reason) = stopping {
             self.tell_process(node, Duration::from_micros(10), Arrival::Ended(number, reason));
         } else if !self.calm {
@@ -128,12 +151,17 @@ impl World {
     }
 
     fn init_failed(&mut self, node: usize, number: u64, reason: ExitReason) {
+        self.not_started(node, number, StartError::Init(reason));
+    }
+
+    fn not_started(&mut self, node: usize, number: u64, error: StartError) {
         let now = self.time(node);
-        let sim = &mut self.nodes[node];
-        let Some(child) = sim.processes.remove(&number).and_then(|process| process.child) else { return };
+        let Some(process) = self.nodes[node].processes.remove(&number) else { return };
+        self.return_mail(node, process.mail, &ExitReason::NoProcess);
+        let (sim, Some(child)) = (&mut self.nodes[node], process.child) else { return };
         sim.names.process_ended(now, &Pid::new(sim.id.clone(), number));
         self.promises.crashed_by_itself(&child.id);
-        sim.children.started(now, child.token, Err(StartError::Init(reason)));
+        sim.children.started(now, child.token, Err(error));
     }
 
     /// Somebody tells a process to stop.
@@ -185,6 +213,8 @@ impl World {
     pub(crate) fn ended(&mut self, node: usize, number: u64, reason: ExitReason) {
         let now = self.time(node);
         let moves = self.rng.chance(50);
+        let is_guest = self.is_guest(node, number);
+        let handed = if is_guest { self.guest_leaves(node, number, &reason) } else { None };
         let sim = &mut self.nodes[node];
         let Some(process) = sim.processes.remove(&number) else { return };
         let pid = Pid::new(sim.id.clone(), number);
@@ -193,13 +223,15 @@ impl World {
         } else {
             sim.names.process_ended(now, &pid);
         }
+        self.return_mail(node, process.mail, &reason);
         let Some(child) = process.child else { return };
         let asked = process.stop.is_some();
         if !asked {
             self.promises.ended_by_itself(&child.id, &child.spec, child.claim.rank.life, &reason);
         }
-        let state = (reason == ExitReason::Redistribution && moves)
+        let state = (reason == ExitReason::Redistribution && moves && !is_guest)
             .then(|| State::from_bytes(1, number.to_le_bytes().to_vec()));
+        let state = state.or(handed);
         self.history.note(self.queue.now, node, || format!("{} ends: {reason}", child.id));
         self.nodes[node].children.exited(now, child.token, reason, state);
     }

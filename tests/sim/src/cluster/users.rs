@@ -157,6 +157,7 @@ impl World {
     pub(crate) fn answered(&mut self, node: usize, ticket: u64, answer: &Answer) {
         let ticket = (node, self.nodes[node].life, ticket);
         self.history.note(self.queue.now, node, || format!("answer {answer:?}"));
+        self.keep(ticket, answer);
         let Some(asked) = self.tickets.remove(&ticket) else {
             return self.fail(format!("an answer that nobody asked for: {answer:?}"));
         };

@@ -65,6 +65,6 @@ impl World {
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         let pool = (0..self.plan.names).map(|number| format!("k{number}"));
         let own = (0..self.next_child).map(|number| format!("of c{number}"));
-        pool.chain(own).map(|text| Key::new(text.as_bytes()))
+        pool.chain(own).chain(self.guests.keys.iter().cloned()).map(|text| Key::new(text.as_bytes()))
     }
 }
