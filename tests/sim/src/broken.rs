@@ -91,10 +91,13 @@ fn bend(rule: Broken) -> Option<fn(&mut Plan)> {
     }
 }
 
+/// A seed that fails, and what it says.
+pub type Caught = (u64, String);
+
 /// Runs seeds with a broken rule until one fails as it should: which one and what it said, or none within the limit. The
 /// other failures on the way are listed too.
 #[must_use]
-pub fn catch(fault: &Deliberate) -> (Option<(u64, String)>, Vec<(u64, String)>) {
+pub fn catch(fault: &Deliberate) -> (Option<Caught>, Vec<Caught>) {
     let rule = fault.rule;
     let bend = bend(rule);
     let run = |seed, broken: Option<Broken>| {

@@ -43,7 +43,7 @@ use net::{Frame, Net, Reply};
 pub(crate) use node::{Body, SimNode};
 pub(crate) use plan::{Faults, Plan};
 use promise::Promises;
-pub use scale::{Scale, picture, scale, table};
+pub use scale::{SIZES, Scale, picture, scale, table};
 pub use scripts::{Scenario, scenarios};
 use users::{Deed, Ticket};
 

@@ -46,10 +46,12 @@
 //!     let mut cluster = run.cluster(3).runs::<Greeter>().build()?;
 //!     let hello = cluster.start(0, Child::of::<Greeter>("Hello".to_owned()).id("hello"));
 //!     let pid = cluster.wait(&hello)?.expect("a quiet cluster starts what it is asked to");
+//!     cluster.run_for(Duration::from_secs(1))?;
 //!     let host = cluster.look().node_of(&pid).expect("it lives");
 //!     cluster.kill(host);
 //!     // Within ten seconds another node has it.
 //!     cluster.run_until(Duration::from_secs(10), "it runs again", |look| look.copies("hello").len() == 1)?;
+//!     cluster.run_for(Duration::from_secs(1))?;
 //!     let other = (host + 1) % 3;
 //!     let answer = cluster.call::<Greeter, _>(other, "hello", Greet { name: "world".into() });
 //!     let answer = cluster.wait(&answer)?;

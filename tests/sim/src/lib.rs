@@ -18,8 +18,8 @@ mod rng;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use broken::{BROKEN, Broken, Deliberate, catch};
-pub use cluster::{Scale, Scenario, picture, scale, scenarios, table};
+pub use broken::{BROKEN, Broken, Caught, Deliberate, catch};
+pub use cluster::{SIZES, Scale, Scenario, picture, scale, scenarios, table};
 pub use history::History;
 pub use reduce::{Reduced, reduce};
 pub use rng::Rng;

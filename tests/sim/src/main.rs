@@ -34,6 +34,9 @@ struct Args {
     /// Measures larger and larger clusters, and draws the figures into this file.
     #[arg(long, conflicts_with_all = ["seeds", "first", "seed"], num_args = 0..=1, default_missing_value = "target/sim-scale.svg")]
     scale: Option<std::path::PathBuf>,
+    /// With `--scale`: these sizes instead of the usual ones, as `nodes x names`, such as `100x1000`.
+    #[arg(long, requires = "scale", value_delimiter = ',', value_parser = size)]
+    sizes: Vec<(usize, usize)>,
     /// Tells the scripted stories.
     #[arg(long, conflicts_with_all = ["seeds", "first", "seed"])]
     stories: bool,
@@ -48,7 +51,7 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Some(file) = &args.scale {
-        return scale(file);
+        return scale(file, &args.sizes);
     }
     match (args.broken, args.stories, args.seed) {
         (true, ..) => broken(args.only.as_deref()),
@@ -146,11 +149,19 @@ fn eprint_row(row: &horde_sim::Scale) {
     eprint!("{}", horde_sim::table(std::slice::from_ref(row)));
 }
 
+/// Reads `100x1000`.
+fn size(text: &str) -> Result<(usize, usize), String> {
+    let (nodes, names) = text.split_once('x').ok_or("a size is nodes x names")?;
+    let number = |text: &str| text.parse().map_err(|error| format!("{text}: {error}"));
+    Ok((number(nodes)?, number(names)?))
+}
+
 /// Measures clusters of growing size.
 #[expect(clippy::print_stdout, reason = "it is what the command is for")]
-fn scale(file: &std::path::Path) -> ExitCode {
+fn scale(file: &std::path::Path, sizes: &[(usize, usize)]) -> ExitCode {
     let mut rows = Vec::new();
-    for (nodes, names) in [(3, 1_000), (10, 1_000), (30, 1_000), (64, 1_000), (100, 1_000)] {
+    let sizes = if sizes.is_empty() { horde_sim::SIZES } else { sizes };
+    for &(nodes, names) in sizes {
         match horde_sim::scale(nodes, names) {
             Ok(row) => {
                 rows.push(row);

@@ -186,7 +186,9 @@ impl World {
         }
         drop(self.nodes[node].children.take_changes());
         if self.nodes[node].is_alive() {
-            self.check_step(node);
+            if self.plan.checked {
+                self.check_step(node);
+            }
             self.depart(node);
             self.arm(node);
         }

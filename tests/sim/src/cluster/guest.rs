@@ -136,6 +136,9 @@ impl World {
 
     /// Begins the `init` of a user's process, or its `resume`. Answers how long that takes, if it says so.
     pub(super) fn guest_init(&mut self, node: usize, number: u64) -> Option<Duration> {
+        if !self.is_guest(node, number) {
+            return None;
+        }
         let at = self.setting(node, number);
         let process = self.nodes[node].processes.get_mut(&number)?;
         let spec = process.child.as_ref().map(|child| child.spec.clone())?;

@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) options: Options,
     pub(crate) names_config: NamesConfig,
     pub(crate) cluster_config: ClusterConfig,
+    /// What must hold is looked at after each step; off in runs that measure.
+    pub(crate) checked: bool,
     /// Kinds of processes that users brought.
     pub(crate) kinds: Kinds,
     /// The rule that is broken, in runs that must fail.
@@ -155,6 +157,7 @@ impl Plan {
                 expect: rng.chance(30).then_some(nodes),
                 ..ClusterConfig::default()
             },
+            checked: true,
             kinds: Kinds::new(),
             broken: None,
         };

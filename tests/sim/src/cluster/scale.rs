@@ -8,7 +8,7 @@ use horde_supervisor::Restart;
 use super::World;
 use super::plan::Plan;
 use super::scripts::a_child;
-use crate::Rng;
+use crate::{History, Rng};
 
 /// One run's figures. Times are virtual: links take 0.05 to 0.5 ms, machines none.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,9 @@ pub struct Scale {
     pub memory: Option<u64>,
 }
 
+/// The sizes that are measured: nodes, and names with as many children.
+pub const SIZES: &[(usize, usize)] = &[(3, 1_000), (10, 1_000), (30, 1_000), (64, 1_000), (100, 1_000)];
+
 /// How finely times are taken.
 const STEP: Duration = Duration::from_millis(5);
 /// No run waits longer.
@@ -48,8 +51,10 @@ pub fn scale(nodes: usize, names: usize) -> Result<Scale, String> {
     plan.cluster_config.max_members = nodes + 8;
     // Nodes share the values that they hold.
     plan.values = true;
+    plan.checked = false;
     let mut world = World::with(plan, Rng::new(1, 5));
     world.calm = true;
+    world.history = History::default();
     let joined = until(&mut world, "all nodes are ready", |world| {
         world.nodes.iter().all(|node| {
             let up = node.membership.view().members.len() == nodes;
