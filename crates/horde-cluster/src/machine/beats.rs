@@ -35,9 +35,15 @@ impl Membership {
     }
 
     pub(crate) fn beat_all_due(&mut self) {
-        let now = self.now;
-        let due = self.links.iter().filter(|(_, link)| link.next_beat <= now);
-        let peers: Vec<NodeId> = due.map(|(id, _)| id.clone()).collect();
+        let mut peers = Vec::new();
+        while self.agenda.first().is_some_and(|(at, _)| *at <= self.now) {
+            let Some((at, peer)) = self.agenda.pop_first() else { break };
+            if self.links.get(&peer).is_some_and(|link| link.next_beat == at) {
+                peers.push(peer);
+            }
+        }
+        // In the order of the peers, whoever was due first.
+        peers.sort_unstable();
         for peer in peers {
             self.beat(&peer);
         }
@@ -53,7 +59,9 @@ impl Membership {
         link.seq += 1;
         link.note_sent(link.seq, now);
         link.beat_at = Some(now);
+        self.agenda.remove(&(link.next_beat, peer.clone()));
         link.next_beat = next;
+        self.agenda.insert((next, peer.clone()));
         let held = now.saturating_sub(link.got_at);
         let held_us = u64::try_from(held.as_micros()).unwrap_or(u64::MAX);
         let beat = Beat { seq: link.seq, ack: link.got, held_us, version, counter, digest };

@@ -11,6 +11,7 @@ use super::wire::Lifecycle;
 impl Membership {
     /// A discovery strategy has another set. What vanished is not dialled any more; membership alone says who is Down.
     pub(crate) fn found(&mut self, source: String, mut addresses: BTreeSet<SocketAddr>) {
+        self.other_addresses = true;
         let limit = self.config.max_addresses;
         if addresses.len() > limit {
             let (found, source_name) = (addresses.len(), source.clone());

@@ -70,6 +70,7 @@ impl Membership {
             Some(_) => {}
             None if linked => {
                 known.inquiry = Some(Inquiry::new(now, Own::Probing { until: now + window, window }, false));
+                self.doubts = true;
                 self.ask(holder);
                 self.beat(holder);
             }
@@ -148,6 +149,7 @@ impl Membership {
 
     /// Tells a peer that it is no member, and closes its connection once it had time to hear it.
     pub(crate) fn refuse(&mut self, peer: &NodeId, why: Refusal) {
+        self.routine = false;
         let stopped = stopped(&why, peer);
         self.send(peer, &Frame::Refused(why));
         self.refused.insert(peer.clone(), (self.now + self.config.heartbeat, stopped.to_string()));

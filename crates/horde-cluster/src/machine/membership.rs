@@ -177,6 +177,8 @@ pub struct Membership {
     pub(crate) found: BTreeMap<String, BTreeSet<SocketAddr>>,
     pub(crate) vanished: BTreeSet<SocketAddr>,
     pub(crate) dialled: BTreeSet<SocketAddr>,
+    /// Discovery has found something else since they were chosen.
+    pub(crate) other_addresses: bool,
     pub(crate) probes: BTreeMap<u64, (NodeId, Duration)>,
     pub(crate) health: Health,
     pub(crate) jitter: Jitter,
@@ -192,6 +194,14 @@ pub struct Membership {
     pub(crate) events: Vec<MemberEvent>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) due: Option<Duration>,
+    /// When the next heartbeats go out; entries that a later one has replaced are passed over.
+    pub(crate) agenda: BTreeSet<(Duration, NodeId)>,
+    /// When something else than a heartbeat is due, or later than this.
+    pub(crate) others_due: Duration,
+    /// Some member is asked about, or some newcomer waits for a name; perhaps not any more.
+    pub(crate) doubts: bool,
+    /// What came is said again and again: unless it brought news, nothing follows from it.
+    pub(crate) routine: bool,
     pub(crate) now: Duration,
 }
 
@@ -226,6 +236,7 @@ impl Membership {
             found: BTreeMap::new(),
             vanished: BTreeSet::new(),
             dialled: BTreeSet::new(),
+            other_addresses: true,
             probes: BTreeMap::new(),
             health: Health::default(),
             jitter,
@@ -240,6 +251,10 @@ impl Membership {
             events: Vec::new(),
             outputs: VecDeque::new(),
             due: None,
+            agenda: BTreeSet::new(),
+            others_due: now,
+            doubts: false,
+            routine: false,
             now,
         };
         machine.found("seeds".to_owned(), seeds);
@@ -286,9 +301,23 @@ impl Membership {
     /// One input, and what follows from it.
     pub(crate) fn input(&mut self, now: Duration, input: impl FnOnce(&mut Self)) {
         self.wake(now);
+        self.routine = false;
         input(self);
-        self.advance();
-        self.finish();
+        if !self.is_quiet() {
+            self.advance();
+            self.finish();
+        }
+    }
+
+    /// Whether nothing follows from the input but what it did itself: each moment that is due is as it was or later. So a
+    /// heartbeat costs the same however many members there are.
+    fn is_quiet(&mut self) -> bool {
+        let news = !self.events.is_empty() || self.changed;
+        let quiet = self.routine && !news && !self.doubts && self.now < self.others_due;
+        if quiet {
+            self.note_due();
+        }
+        quiet
     }
 
     /// Changes what this node tells of itself, and tells all members at once. True when it is a change.
@@ -341,6 +370,10 @@ impl Membership {
             return;
         }
         self.wake(now);
+        if self.now < self.others_due && !self.doubts && self.health.factor() == 1 && self.events.is_empty() {
+            self.beat_all_due();
+            return self.note_due();
+        }
         self.health.good(self.now, self.config.heartbeat);
         self.suspect_the_silent();
         self.advance();
@@ -376,9 +409,12 @@ impl Membership {
     fn finish(&mut self) {
         self.join_if_ready();
         self.end_departure();
-        self.redial();
+        let news = self.changed || !self.events.is_empty() || std::mem::take(&mut self.other_addresses);
+        if news || self.now >= self.others_due {
+            self.redial();
+        }
         self.publish();
-        self.due = self.next_due();
+        self.find_due();
         if cfg!(debug_assertions) {
             self.check_invariants();
         }
@@ -406,7 +442,12 @@ impl Membership {
         assert!(back.is_none(), "{back:?} is forgotten and known");
         for (id, link) in &self.links {
             assert_eq!(*id, link.peer.id, "links are filed under their peer");
+            let beats = self.agenda.contains(&(link.next_beat, id.clone()));
+            assert!(beats || link.contest.is_some(), "the next heartbeat to {id:?} is on the agenda");
+            assert!(link.contest.is_none() || self.doubts, "a name is contested, and somebody looks at it");
         }
+        let asked = self.known.values().any(|known| known.inquiry.is_some());
+        assert!(!asked || self.doubts, "a member is asked about, and somebody looks at it");
         assert!(self.known.len() < self.config.max_members.max(1), "the limit of members holds");
         assert!(self.own.lifecycle != Lifecycle::Left || self.departure.is_some() || self.stopped.is_some());
         assert!(self.events.is_empty() && !self.changed, "everything is published");

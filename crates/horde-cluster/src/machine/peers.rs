@@ -29,6 +29,7 @@ impl Membership {
         let holder = link.contest.as_ref().map(|contest| contest.holder.clone());
         self.links.insert(id.clone(), link);
         if let Some(holder) = holder {
+            self.doubts = true;
             return self.probe_holder(&holder);
         }
         if let Some(known) = self.known.get_mut(id.name()).filter(|known| known.record.id == id) {
@@ -106,6 +107,12 @@ impl Membership {
             }
         };
         link.heard = now;
+        // Who joins may be ready by any list.
+        self.routine = match frame {
+            Frame::Beat(_) | Frame::Pull => true,
+            Frame::Own(_) | Frame::Members { .. } => self.own.lifecycle != Lifecycle::Joining,
+            _ => false,
+        };
         match (frame, link.contest.is_some()) {
             (Frame::Own(record), contested) if record.id != *from => {
                 debug_assert!(!contested || record.id != *from);

@@ -46,17 +46,28 @@ impl Membership {
         }
     }
 
-    /// The next moment at which time asks for something.
-    pub(crate) fn next_due(&self) -> Option<Duration> {
-        if self.stopped.is_some() {
-            return None;
+    /// Finds the next moment at which time asks for something, by all members.
+    pub(crate) fn find_due(&mut self) {
+        self.others_due = if self.stopped.is_some() { Duration::MAX } else { self.next_but_beats() };
+        self.note_due();
+    }
+
+    /// The next moment is that of a heartbeat, or of something else.
+    pub(crate) fn note_due(&mut self) {
+        while let Some((at, peer)) = self.agenda.first()
+            && self.links.get(peer).is_none_or(|link| link.next_beat != *at)
+        {
+            self.agenda.pop_first();
         }
+        let beat = self.agenda.first().map_or(Duration::MAX, |(at, _)| *at);
+        let due = self.others_due.min(beat);
+        self.due = (due < Duration::MAX && self.stopped.is_none()).then_some(due);
+    }
+
+    fn next_but_beats(&self) -> Duration {
         let factor = self.health.factor();
         let mut due = Duration::MAX;
         for (id, link) in &self.links {
-            if link.contest.is_none() {
-                due = due.min(link.next_beat);
-            }
             let known = self.known.get(id.name()).filter(|known| known.record.id == *id && known.is_alive());
             if known.is_some_and(|known| known.inquiry.is_none()) {
                 due = due.min(link.heard + self.config.suspect_after * factor);
@@ -85,6 +96,6 @@ impl Membership {
         {
             due = due.min(at);
         }
-        (due < Duration::MAX).then_some(due)
+        due
     }
 }

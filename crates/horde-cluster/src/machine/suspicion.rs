@@ -59,6 +59,7 @@ impl Membership {
             Own::Probing { until, window } => Own::Probing { until: until.max(listening), window },
             Own::Silent => Own::Silent,
         };
+        self.doubts = true;
         let Some(known) = self.alive(peer) else { return };
         let inquiry = known.inquiry.get_or_insert_with(|| Inquiry::new(now, own, true));
         inquiry.hinted = true;
@@ -97,6 +98,7 @@ impl Membership {
         let now = self.now;
         let Some(known) = self.alive(id) else { return };
         known.inquiry = Some(Inquiry::new(now, Own::Silent, false));
+        self.doubts = true;
         self.ask(id);
     }
 
@@ -139,6 +141,7 @@ impl Membership {
                     let mut inquiry = Inquiry::new(now, Own::Probing { until: now + window, window }, false);
                     inquiry.owed.insert(from.clone(), round);
                     known.inquiry = Some(inquiry);
+                    self.doubts = true;
                     self.beat(about);
                     None
                 }
@@ -177,6 +180,7 @@ impl Membership {
             Some(_) => {}
             None if linked => {
                 known.inquiry = Some(Inquiry::new(now, Own::Probing { until: now + window, window }, false));
+                self.doubts = true;
                 self.beat(about);
             }
             None => self.declare_down(about),
@@ -252,6 +256,9 @@ impl Membership {
 
     /// Moves every inquiry and every contested name on.
     pub(crate) fn advance(&mut self) {
+        if !self.doubts {
+            return;
+        }
         let open = self.known.iter().filter(|(_, known)| known.inquiry.is_some());
         let names: Vec<NodeName> = open.map(|(name, _)| name.clone()).collect();
         for name in &names {
@@ -261,6 +268,8 @@ impl Membership {
             self.decide(name);
         }
         self.settle_contests();
+        let asked = self.known.values().any(|known| known.inquiry.is_some());
+        self.doubts = asked || self.links.values().any(|link| link.contest.is_some());
     }
 
     /// Sends probes that are due, and notes silence when their time is over.

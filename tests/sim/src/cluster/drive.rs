@@ -62,10 +62,8 @@ impl World {
     /// A frame of a peer.
     fn take(&mut self, node: usize, conn: u64, from: usize, frame: Frame) {
         let now = self.time(node);
+        let Some(peer) = self.peer_over(node, conn).cloned() else { return };
         let sim = &mut self.nodes[node];
-        let Some(peer) = sim.ends.iter().find(|(_, end)| end.conn == conn).map(|(id, _)| id.clone()) else {
-            return;
-        };
         let member = peer == sim.id || sim.membership.view().get(&peer).is_some();
         match frame {
             Frame::Membership(frame) => {

@@ -117,6 +117,7 @@ pub(crate) struct Link {
 struct Conn {
     /// The two nodes and their lives.
     ends: [(usize, u64); 2],
+    ids: [NodeId; 2],
     /// When the last frame of each way and lane arrives.
     last: [[Duration; 3]; 2],
     /// What waits for the way to be free again.
@@ -240,7 +241,8 @@ impl World {
         let ends = [(a, self.nodes[a].life), (b, self.nodes[b].life)];
         let after = self.transit() * 2;
         let last = [[self.queue.now + after; 3]; 2];
-        self.net.conns.insert(conn, Conn { ends, last, held: Default::default() });
+        let ids = [self.nodes[a].id.clone(), self.nodes[b].id.clone()];
+        self.net.conns.insert(conn, Conn { ends, ids, last, held: Default::default() });
         for (node, peer) in [(a, b), (b, a)] {
             let id = self.nodes[peer].id.clone();
             if let Some(old) = self.nodes[node].ends.get(&id).copied() {
@@ -256,10 +258,8 @@ impl World {
 
     /// One end of a connection is no more: what it waits for is told so.
     pub(crate) fn close_end(&mut self, node: usize, conn: u64, reason: DownReason) {
+        let Some(peer) = self.peer_over(node, conn).cloned() else { return };
         let sim = &mut self.nodes[node];
-        let Some(peer) = sim.ends.iter().find(|(_, end)| end.conn == conn).map(|(id, _)| id.clone()) else {
-            return;
-        };
         sim.ends.remove(&peer);
         let over = sim.pending.iter().filter(|(_, (over, _))| *over == Some(conn)).map(|(number, _)| *number);
         let over: Vec<u64> = over.collect();
@@ -362,7 +362,7 @@ impl World {
 
     /// Answers a request that came over a connection.
     pub(crate) fn answer(&mut self, from: usize, conn: u64, to: usize, frame: Frame) {
-        if self.nodes[from].ends.values().any(|end| end.conn == conn) {
+        if self.holds(from, conn) {
             self.net.messages += 1;
             self.net.bytes += frame.size() as u64;
             self.carry(conn, from, to, frame);
@@ -371,6 +371,13 @@ impl World {
 
     /// Whether the connection stands at this end.
     pub(crate) fn holds(&self, node: usize, conn: u64) -> bool {
-        self.nodes[node].ends.values().any(|end| end.conn == conn)
+        self.peer_over(node, conn).is_some()
+    }
+
+    /// Who is at the other end of a connection, while it stands at this one.
+    pub(crate) fn peer_over(&self, node: usize, conn: u64) -> Option<&NodeId> {
+        let Conn { ends, ids, .. } = self.net.conns.get(&conn)?;
+        let peer = &ids[usize::from(ends[0].0 == node)];
+        self.nodes[node].ends.get(peer).is_some_and(|end| end.conn == conn).then_some(peer)
     }
 }
