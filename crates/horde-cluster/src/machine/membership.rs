@@ -177,7 +177,7 @@ pub struct Membership {
     pub(crate) found: BTreeMap<String, BTreeSet<SocketAddr>>,
     pub(crate) vanished: BTreeSet<SocketAddr>,
     pub(crate) dialled: BTreeSet<SocketAddr>,
-    /// Discovery has found something else since they were chosen.
+    /// Others may be to be dialled than were chosen last.
     pub(crate) other_addresses: bool,
     pub(crate) probes: BTreeMap<u64, (NodeId, Duration)>,
     pub(crate) health: Health,
@@ -312,7 +312,7 @@ impl Membership {
     /// Whether nothing follows from the input but what it did itself: each moment that is due is as it was or later. So a
     /// heartbeat costs the same however many members there are.
     fn is_quiet(&mut self) -> bool {
-        let news = !self.events.is_empty() || self.changed;
+        let news = !self.events.is_empty() || self.changed || self.other_addresses;
         let quiet = self.routine && !news && !self.doubts && self.now < self.others_due;
         if quiet {
             self.note_due();
@@ -446,6 +446,12 @@ impl Membership {
             assert!(beats || link.contest.is_some(), "the next heartbeat to {id:?} is on the agenda");
             assert!(link.contest.is_none() || self.doubts, "a name is contested, and somebody looks at it");
         }
+        let soonest = self.next_but_beats();
+        assert!(
+            self.stopped.is_some() || self.others_due <= soonest,
+            "{soonest:?} is due before {:?}, which was noted",
+            self.others_due
+        );
         let asked = self.known.values().any(|known| known.inquiry.is_some());
         assert!(!asked || self.doubts, "a member is asked about, and somebody looks at it");
         assert!(self.known.len() < self.config.max_members.max(1), "the limit of members holds");

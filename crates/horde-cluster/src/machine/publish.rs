@@ -64,7 +64,7 @@ impl Membership {
         self.due = (due < Duration::MAX && self.stopped.is_none()).then_some(due);
     }
 
-    fn next_but_beats(&self) -> Duration {
+    pub(crate) fn next_but_beats(&self) -> Duration {
         let factor = self.health.factor();
         let mut due = Duration::MAX;
         for (id, link) in &self.links {

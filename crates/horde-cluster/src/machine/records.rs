@@ -181,6 +181,8 @@ impl Membership {
         }
         if !down {
             known.reached_elsewhere = now;
+            // One that is Down here and reached by others is dialled again.
+            self.other_addresses |= known.fate == Fate::Down;
         }
         let objected = record.counter > known.record.counter;
         if objected {
