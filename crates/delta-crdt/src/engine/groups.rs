@@ -1,34 +1,36 @@
-//! Where keys lie: places in groups of seven, found by a word of tags per group.
+//! Where keys lie: places in groups of eight, found by a word of tags per group.
 //!
 //! ```text
-//!   mark of a key ──► home group ──► word: 7 tags, count of keys that went on ──► place
+//!   mark of a key ──► home group ──► word of 8 tags ──► place
 //! ```
 //!
 //! A key lies in its home group, or in the next one after it that had room when it came. The words of a million keys fit a
-//! cache that is near, so that a lookup waits for memory once: for the key itself, which lies beside its value.
+//! cache that is near, so that a lookup waits for memory once: for the key itself, which lies beside its value. What is done
+//! until then is kept short: a processor works ahead for some 250 instructions, and the next lookup should be within them.
 
 use alloc::vec::Vec;
 
-use crate::key::GOLDEN;
+use crate::key::mix;
 
 /// Places in a group.
-pub(crate) const WIDTH: usize = 7;
+pub(crate) const WIDTH: usize = 8;
 /// Keys per group at most, on average: above it, too many lie outside their home.
-const FILL: usize = 6;
-/// Each of the seven tags, one.
-const ONES: u64 = 0x0001_0101_0101_0101;
+const FILL: usize = 7;
+/// Each of the tags, one.
+const ONES: u64 = 0x0101_0101_0101_0101;
 const TOPS: u64 = ONES << 7;
-const PAST: u64 = 1 << 56;
 /// A count that is this high no longer moves.
-const STUCK: u64 = 0xff;
+const STUCK: u8 = 0xff;
 
 /// The words of all groups.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     words: Vec<u64>,
-    /// Makes the order of the groups differ from that of a replica whose keys are put here in its order: else they would crowd
+    /// Keys that went on to a later group, by group.
+    past: Vec<u8>,
+    /// Odd. Makes the order of the groups differ from that of a replica whose keys are put here in its order: else they would crowd
     /// into few groups until there is room for all.
-    salt: u32,
+    factor: u64,
 }
 
 /// A lookup under way.
@@ -38,14 +40,31 @@ pub(crate) struct Probe {
     tag: u64,
 }
 
+/// What a short look says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Guess {
+    /// It is in this group, at this place, or further on: nearly always here.
+    Here(usize, usize),
+    /// It is further on, if at all.
+    Further,
+    /// It is not there.
+    Nowhere,
+}
+
 impl Groups {
     /// `keys` in all have room.
-    pub(crate) fn with_room(keys: usize, salt: u32) -> Self {
-        Self { words: alloc::vec![0; keys.div_ceil(FILL)], salt }
+    pub(crate) fn with_room(keys: usize, factor: u64) -> Self {
+        let count = keys.div_ceil(FILL);
+        Self { words: alloc::vec![0; count], past: alloc::vec![0; count], factor }
     }
 
-    pub(crate) fn salt(&self) -> u32 {
-        self.salt
+    /// The factor of a new order, from the hash of a key.
+    pub(crate) const fn factor_of(hash: u64) -> u64 {
+        mix(hash) | 1
+    }
+
+    pub(crate) fn factor(&self) -> u64 {
+        self.factor
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -57,31 +76,41 @@ impl Groups {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.words.capacity() * size_of::<u64>()
+        self.words.capacity() * size_of::<u64>() + self.past.capacity()
     }
 
     #[inline]
     fn probe(&self, mark: u32) -> Probe {
-        let spread = u64::from(mark ^ self.salt).wrapping_mul(GOLDEN) >> 32;
-        // The high bits choose the group, the low ones the tag.
-        let group = (spread * self.words.len() as u64) >> 32;
-        Probe { group: group as usize, tag: (spread & 0xff).max(1) }
+        let spread = u64::from(mark).wrapping_mul(self.factor);
+        // The high bits choose the group, those below the tag.
+        let group = ((spread >> 32) * self.words.len() as u64) >> 32;
+        Probe { group: group as usize, tag: u64::from((spread >> 24) as u8).max(1) }
+    }
+
+    /// Looks at the first likely place of the home group.
+    #[inline]
+    pub(crate) fn guess(&self, mark: u32) -> Guess {
+        let Probe { group, tag } = self.probe(mark);
+        let Some(&word) = self.words.get(group) else { return Guess::Nowhere };
+        let hits = equal(word, tag);
+        if hits != 0 {
+            return Guess::Here(group, (hits.trailing_zeros() / 8) as usize);
+        }
+        if self.past[group] == 0 { Guess::Nowhere } else { Guess::Further }
     }
 
     /// What `is_it` makes of the first place, by group and number, that it knows.
-    #[inline]
     pub(crate) fn find<T>(&self, mark: u32, mut is_it: impl FnMut(usize, usize) -> Option<T>) -> Option<T> {
         let Probe { mut group, tag } = self.probe(mark);
         for _ in 0..self.words.len() {
-            let word = *self.words.get(group)?;
-            let mut hits = equal(word, tag);
+            let mut hits = equal(*self.words.get(group)?, tag);
             while hits != 0 {
                 if let Some(found) = is_it(group, (hits.trailing_zeros() / 8) as usize) {
                     return Some(found);
                 }
                 hits &= hits - 1;
             }
-            if word < PAST {
+            if self.past[group] == 0 {
                 return None;
             }
             group = self.next(group);
@@ -100,16 +129,14 @@ impl Groups {
     pub(crate) fn take(&mut self, mark: u32) -> (usize, usize) {
         let Probe { mut group, tag } = self.probe(mark);
         loop {
-            let free = equal(self.words[group], 0);
             let word = &mut self.words[group];
+            let free = equal(*word, 0);
             if free != 0 {
                 let shift = free.trailing_zeros() & !7;
                 *word |= tag << shift;
                 return (group, (shift / 8) as usize);
             }
-            if *word / PAST < STUCK {
-                *word += PAST;
-            }
+            self.past[group] = self.past[group].saturating_add(1);
             group = self.next(group);
         }
     }
@@ -118,9 +145,9 @@ impl Groups {
     pub(crate) fn give(&mut self, mark: u32, at: usize, place: usize) {
         let Probe { mut group, .. } = self.probe(mark);
         while group != at {
-            let word = &mut self.words[group];
-            if *word / PAST < STUCK {
-                *word -= PAST;
+            let past = &mut self.past[group];
+            if *past < STUCK {
+                *past -= 1;
             }
             group = self.next(group);
         }

@@ -4,7 +4,6 @@
 
 use alloc::vec::Vec;
 
-const HOLE: u32 = 0;
 /// The widest jump that is filled with holes instead of sealing the tail.
 const MAX_JUMP: u64 = 16;
 /// Stale entries that are always allowed.
@@ -17,11 +16,15 @@ pub(crate) struct Index {
     /// The number of `tail[0]`.
     first: u64,
     tail: Vec<u32>,
+    /// A bit for each entry of the tail: its write left the store, or it is a hole. Small, so that it lies in a near cache, unlike the tail.
+    gone: Vec<u64>,
     /// Writes of this origin that are still in the store.
     live: usize,
-    /// Writes that left the store since the last compaction: a list, as to mark each at once would be a cache miss for each.
+    /// Writes that left the store since the last compaction.
+    stale: usize,
+    /// Those that are not in the tail: a list, as to look for each at once would be cache misses for each.
     dropped: Vec<u64>,
-    /// How long the list may become.
+    /// How many may be stale.
     patience: usize,
 }
 
@@ -36,20 +39,53 @@ impl Index {
     #[inline]
     pub(crate) fn drop(&mut self, seq: u64) {
         self.live -= 1;
-        self.dropped.push(seq);
-        if self.dropped.len() > self.patience {
+        self.stale += 1;
+        if !self.mark_gone(seq) {
+            self.dropped.push(seq);
+        }
+        if self.stale > self.patience {
             self.compact();
         }
+    }
+
+    /// False if the write is not in the tail.
+    #[inline]
+    fn mark_gone(&mut self, seq: u64) -> bool {
+        let place = seq.wrapping_sub(self.first);
+        if place >= self.tail.len() as u64 {
+            return false;
+        }
+        self.gone[(place / 64) as usize] |= 1 << (place % 64);
+        true
     }
 
     /// Appends a write. Its number must be above all before it.
     #[inline]
     pub(crate) fn append(&mut self, seq: u64, mark: u32) {
         if self.first + self.tail.len() as u64 == seq && !self.tail.is_empty() {
-            self.tail.push(mark);
+            self.push(mark);
         } else {
             self.jump(seq, mark);
         }
+    }
+
+    #[inline]
+    fn push(&mut self, mark: u32) {
+        let len = self.tail.len();
+        if len == self.tail.capacity() {
+            self.widen();
+        }
+        if len.is_multiple_of(64) {
+            self.gone.push(0);
+        }
+        self.tail.push(mark);
+    }
+
+    /// Makes room in the tail: by a quarter if it is large, as this is memory per key.
+    #[cold]
+    fn widen(&mut self) {
+        let len = self.tail.len();
+        self.tail.reserve_exact(if len < 1 << 12 { len.max(4) } else { len / 4 });
     }
 
     /// Appends a write that is not the next.
@@ -67,16 +103,21 @@ impl Index {
             self.seal(self.tail.len());
             self.first = seq;
         } else {
-            self.tail.extend((next..seq).map(|_| HOLE));
+            for hole in next..seq {
+                self.push(0);
+                self.mark_gone(hole);
+            }
         }
-        self.tail.push(mark);
+        self.push(mark);
     }
 
     /// Only with a rule switched off does a write arrive after a later one.
     #[cfg(any(test, feature = "rule-switches"))]
     fn insert_late(&mut self, seq: u64, mark: u32) {
         if seq >= self.first {
-            self.tail[(seq - self.first) as usize] = mark;
+            let place = (seq - self.first) as usize;
+            self.tail[place] = mark;
+            self.gone[place / 64] &= !(1 << (place % 64));
         } else {
             let place = self.sparse.partition_point(|entry| entry.0 < seq);
             self.sparse.insert(place, (seq, mark));
@@ -95,40 +136,50 @@ impl Index {
             while stale.next_if(|&seq| seq < entry.0).is_some() {}
             stale.peek() != Some(&entry.0)
         });
-        for seq in &self.dropped[old..done] {
-            self.tail[(seq - self.first) as usize] = HOLE;
+        // Those were dropped before they were appended.
+        for place in old..done {
+            self.mark_gone(self.dropped[place]);
         }
-        // What is dropped before it is appended stays for later.
+        // What is still not appended stays for later.
         self.dropped.drain(..done);
-        self.patience = (self.live / 2).max(2 * self.dropped.len()) + SLACK;
-        self.dropped.shrink_to(self.patience + 1);
+        self.stale = self.dropped.len();
+        self.patience = (self.live / 2).max(2 * self.stale) + SLACK;
+        self.dropped.shrink_to(self.patience / 2);
         if self.tail.len() > 2 * self.live + SLACK {
             self.seal(self.tail.len() / 2);
         }
-        self.tail.shrink_to(self.tail.len() * 2);
+        self.tail.shrink_to(self.tail.len() + self.live / 2 + SLACK);
         self.sparse.shrink_to(self.sparse.len() * 2);
     }
 
-    /// Makes the first entries of the tail old ones.
+    /// Makes the first entries of the tail old ones: as many as fill whole words, or all.
     fn seal(&mut self, count: usize) {
-        let sealed = (self.first..).zip(self.tail.drain(..count));
-        self.sparse.extend(sealed.filter(|entry| entry.1 != HOLE));
+        let words = if count == self.tail.len() { self.gone.len() } else { count / 64 };
+        let count = count.min(words * 64);
+        let gone = self.gone.iter().flat_map(|word| (0..64).map(move |bit| word >> bit & 1 == 1));
+        let sealed = (self.first..).zip(self.tail.drain(..count)).zip(gone);
+        let held = sealed.filter(|(_, gone)| !gone);
+        self.sparse.extend(held.map(|(entry, _)| entry));
+        self.gone.drain(..words);
         self.first += count as u64;
     }
 
-    /// The entries above `seq`, in order, stale ones among them.
+    /// The entries above `seq`, in order, some stale ones among them.
     pub(crate) fn after(&self, seq: u64) -> impl Iterator<Item = (u64, u32)> + '_ {
         let start = self.sparse.partition_point(|entry| entry.0 <= seq);
         let skip = usize::try_from(seq.saturating_add(1).saturating_sub(self.first)).unwrap_or(usize::MAX);
         let from = skip.min(self.tail.len());
-        let tail = (self.first + from as u64..).zip(self.tail[from..].iter().copied());
-        self.sparse[start..].iter().copied().chain(tail.filter(|entry| entry.1 != HOLE))
+        let is_gone = move |place: usize| self.gone[place / 64] >> (place % 64) & 1 == 1;
+        let tail = self.tail[from..].iter().copied().enumerate();
+        let held = tail.filter(move |&(at, _)| !is_gone(from + at));
+        let tail = held.map(move |(at, mark)| (self.first + (from + at) as u64, mark));
+        self.sparse[start..].iter().copied().chain(tail)
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.sparse.capacity() * size_of::<(u64, u32)>()
             + self.tail.capacity() * size_of::<u32>()
-            + self.dropped.capacity() * size_of::<u64>()
+            + (self.dropped.capacity() + self.gone.capacity()) * size_of::<u64>()
     }
 }
 

@@ -23,7 +23,7 @@ use super::peer::Peer;
 use super::rules::Rules;
 use super::session::{Incoming, Outgoing};
 use super::shard::{Context, Shard, winning};
-use super::store::{Found, Sibs};
+use super::store::Found;
 use crate::clock::Clock;
 use crate::message::{Body, PullShard};
 use crate::{
@@ -155,11 +155,19 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     #[inline]
     pub fn get(&self, key: &K) -> Option<&V> {
         let hash = key.stable_hash();
-        let shard = &self.shards[self.place(hash)];
-        match shard.store.look(hash, key)?.1 {
-            Sibs::One(sib) => sib.value.as_ref(),
-            Sibs::Many(sibs) => winning(&self.context(), sibs)?.value.as_ref(),
+        let shard = if let [shard] = &self.shards[..] { shard } else { &self.shards[self.place(hash)] };
+        match shard.store.only(hash, key) {
+            Some(value) => Some(value),
+            None => self.get_anyhow(hash, key),
         }
+    }
+
+    /// [`Self::get`] whatever the key holds, wherever.
+    #[cold]
+    #[inline(never)]
+    fn get_anyhow(&self, hash: u64, key: &K) -> Option<&V> {
+        let (_, sibs) = self.shards[self.place(hash)].store.look_on(hash, key)?;
+        winning(&self.context(), sibs.as_slice())?.value.as_ref()
     }
 
     /// True if `key` shows a value.

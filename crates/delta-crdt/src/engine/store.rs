@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::few::Few;
-use super::groups::{Groups, WIDTH};
+use super::groups::{Groups, Guess, WIDTH};
 use crate::{Key, Stamp};
 
 /// One of the concurrent writes that a key holds, its origin by number.
@@ -88,7 +88,7 @@ impl<K, V> Default for Store<K, V> {
     }
 }
 
-/// Up to here a store grows by half, above by a quarter: growing moves all keys, room that is not used yet is memory.
+/// Up to here a store grows by half, above by a third: growing moves all keys, room that is not used yet is memory.
 const SMALL: usize = 1 << 15;
 
 /// The hash of a key, and the slot where it was when it was looked up.
@@ -98,10 +98,10 @@ pub(crate) struct Found {
     pub(crate) slot: Option<u32>,
 }
 
-/// What is kept of a key where its slot cannot be; never 0.
+/// What is kept of a key where its slot cannot be.
 #[inline]
 pub(crate) const fn mark(hash: u64) -> u32 {
-    hash as u32 | 1
+    hash as u32
 }
 
 /// Numbers of slots: the group, then three bits.
@@ -126,13 +126,53 @@ impl<K: Key, V> Store<K, V> {
         self.groups.get_mut(slot as usize >> 3)?.0.get_mut(slot as usize & 7)
     }
 
-    /// The slot and siblings of a key.
+    /// The slot and siblings of a key. The guess is short enough to be part of who calls; the rest is rare.
     #[inline]
     pub(crate) fn look(&self, hash: u64, key: &K) -> Option<(u32, &Sibs<V>)> {
+        match self.words.guess(mark(hash)) {
+            Guess::Nowhere => return None,
+            Guess::Further => {}
+            Guess::Here(group, place) => {
+                if let Some(Slot::Used { key: held, sibs }) = self.groups.get(group)?.0.get(place)
+                    && held == key
+                {
+                    return Some((number(group, place), sibs));
+                }
+            }
+        }
+        self.look_on(hash, key)
+    }
+
+    /// [`Self::look`] wherever the key lies.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn look_on(&self, hash: u64, key: &K) -> Option<(u32, &Sibs<V>)> {
         self.words.find(mark(hash), |group, place| match self.groups.get(group)?.0.get(place) {
             Some(Slot::Used { key: held, sibs }) if held == key => Some((number(group, place), sibs)),
             _ => None,
         })
+    }
+
+    /// The value of a key, if it has but one sibling, where it nearly always lies.
+    #[inline]
+    pub(crate) fn only(&self, hash: u64, key: &K) -> Option<&V> {
+        let Guess::Here(group, place) = self.words.guess(mark(hash)) else { return None };
+        match self.groups.get(group)?.0.get(place)? {
+            Slot::Used { key: held, sibs: Sibs::One(Sib { value: Some(value), .. }) } if held == key => {
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    /// The siblings of a key, to be changed, if they lie where they nearly always do.
+    #[inline]
+    pub(crate) fn guess_mut(&mut self, hash: u64, key: &K) -> Option<&mut Sibs<V>> {
+        let Guess::Here(group, place) = self.words.guess(mark(hash)) else { return None };
+        match self.groups.get_mut(group)?.0.get_mut(place)? {
+            Slot::Used { key: held, sibs } if held == key => Some(sibs),
+            _ => None,
+        }
     }
 
     #[inline]
@@ -143,15 +183,28 @@ impl<K: Key, V> Store<K, V> {
     /// The slot of a write, by the mark of its key.
     #[inline]
     pub(crate) fn locate(&self, mark: u32, (origin, seq): (u32, u64)) -> Option<u32> {
-        self.words.find(mark, |group, place| {
-            let held = match self.groups.get(group)?.0.get(place)? {
-                Slot::Used { sibs: Sibs::One(sib), .. } => (sib.origin == origin) & (sib.seq == seq),
-                Slot::Used { sibs: Sibs::Many(sibs), .. } => {
-                    sibs.iter().any(|sib| sib.dot() == (origin, seq))
+        match self.words.guess(mark) {
+            Guess::Nowhere => return None,
+            Guess::Further => {}
+            Guess::Here(group, place) => {
+                if let Some(Slot::Used { sibs: Sibs::One(sib), .. }) = self.groups.get(group)?.0.get(place)
+                    && sib.dot() == (origin, seq)
+                {
+                    return Some(number(group, place));
                 }
-                Slot::Free => false,
-            };
-            held.then(|| number(group, place))
+            }
+        }
+        self.locate_on(mark, (origin, seq))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn locate_on(&self, mark: u32, dot: (u32, u64)) -> Option<u32> {
+        self.words.find(mark, |group, place| match self.groups.get(group)?.0.get(place)? {
+            Slot::Used { sibs, .. } if sibs.as_slice().iter().any(|sib| sib.dot() == dot) => {
+                Some(number(group, place))
+            }
+            _ => None,
         })
     }
 
@@ -198,8 +251,8 @@ impl<K: Key, V> Store<K, V> {
 
     #[cold]
     fn grow(&mut self, keys: usize, hash: u64) {
-        let salt = if self.groups.is_empty() { (hash >> 32) as u32 } else { self.words.salt() };
-        self.words = Groups::with_room(keys, salt);
+        let factor = if self.groups.is_empty() { Groups::factor_of(hash) } else { self.words.factor() };
+        self.words = Groups::with_room(keys, factor);
         let count = self.words.count();
         let mut groups = Vec::new();
         groups.reserve_exact(count);
@@ -216,7 +269,7 @@ impl<K: Key, V> Store<K, V> {
     /// Adds a key that is not there. Other slots may get other numbers.
     pub(crate) fn insert(&mut self, hash: u64, key: K, sibs: Sibs<V>) -> u32 {
         if !self.words.has_room(self.len + 1) {
-            let more = if self.len < SMALL { self.len / 2 } else { self.len / 4 };
+            let more = if self.len < SMALL { self.len / 2 } else { self.len / 3 };
             self.grow(self.len + more + 1, hash);
         }
         let (group, place) = self.words.take(mark(hash));
@@ -299,7 +352,7 @@ mod tests {
         }
         let groups = store.groups.len();
         assert_eq!(store.len(), 1_000);
-        assert!(groups * WIDTH < 1_000 * 7 * 5 / 4 / 6 + 14, "{groups} groups");
+        assert!(groups * WIDTH < 1_000 * 10 / 9 * 3 / 2 + 30, "{groups} groups");
         for key in (1..1_000_u64).step_by(2).chain(2_000..2_500) {
             let slot = store.find(key.stable_hash(), &key).unwrap();
             assert_eq!(store.sibs(slot)[0].value, Some(key + 1));

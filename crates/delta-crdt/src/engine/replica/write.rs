@@ -37,6 +37,21 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     pub fn put(&mut self, now: Now, key: K, value: V) -> Change<K, V> {
         let hash = key.stable_hash();
         let place = self.place(hash);
+        let clock = &mut self.clock;
+        let stamp = |top| clock.write(now, top);
+        let Some(over) = self.shards[place].overwrite(&self.origins, (hash, &key), &value, stamp) else {
+            return self.put_anyhow(now, hash, key, value);
+        };
+        if self.neighbours > 0 {
+            self.queue(over.seq, over.stamp, key.clone(), Some(value.clone()), Obs::One(over.dot));
+        }
+        Change::Put { key, old: Some(over.old), new: value }
+    }
+
+    /// Puts a value whatever the key holds.
+    #[inline(never)]
+    fn put_anyhow(&mut self, now: Now, hash: u64, key: K, value: V) -> Change<K, V> {
+        let place = self.place(hash);
         let shard = &mut self.shards[place];
         let found = shard.store.look(hash, &key);
         let (found, top) =
