@@ -12,7 +12,7 @@ mod replica;
 mod rules;
 mod session;
 mod shard;
-mod store;
+pub(crate) mod store;
 
 pub use replica::Replica;
 #[cfg(any(test, feature = "rule-switches"))]

@@ -7,6 +7,7 @@ use core::fmt;
 
 use crate::ReplicaId;
 use crate::engine::few::{Few, Obs};
+use crate::engine::store::Sib;
 
 /// A message from one replica to another; opaque to who carries it.
 ///
@@ -150,7 +151,8 @@ pub(crate) struct PullShard {
     pub(crate) vector: Vec<(u32, u64)>,
 }
 
-/// Part of the answer to a pull. Numbers and stamps count from the bases given.
+/// Part of the answer to a pull. Origins are places in `origins`, numbers and stamps count from the bases given: siblings are made so,
+/// and made absolute again, where they lie.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Fragment<K, V> {
@@ -162,17 +164,7 @@ pub(crate) struct Fragment<K, V> {
     pub(crate) stamp: u64,
     /// Origins, and the number that theirs count from.
     pub(crate) origins: Vec<(ReplicaId, u64)>,
-    pub(crate) entries: Vec<(K, Few<Part<V>>)>,
-}
-
-/// A sibling in a fragment.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct Part<V> {
-    pub(crate) origin: u32,
-    pub(crate) seq: u64,
-    pub(crate) stamp: i64,
-    pub(crate) value: Option<V>,
+    pub(crate) entries: Vec<(K, Few<Sib<V>>)>,
 }
 
 /// The end of a session: the sender's vector and floors in the state that the fragments show.

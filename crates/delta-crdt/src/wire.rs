@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Message;
-use crate::message::Shared;
+use crate::message::{Body, Shared};
 
 /// The wire version that is written, and the only one that is read so far.
 const VERSION: u8 = 1;
@@ -36,7 +36,12 @@ pub enum DecodeError {
 /// # Panics
 /// If `Serialize` of a key or value inside refuses, as derived implementations never do.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(64);
+    encode_into(value, 64)
+}
+
+/// `room`: bytes that it will probably take.
+fn encode_into<T: Serialize + ?Sized>(value: &T, room: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(room);
     bytes.push(VERSION);
     match postcard::serialize_with_flavor(value, Bytes(bytes)) {
         Ok(bytes) => bytes,
@@ -58,7 +63,12 @@ impl Flavor for Bytes {
 
     #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        // Most numbers take one byte: no need for the call that copies many.
+        if let [byte] = bytes {
+            self.0.push(*byte);
+        } else {
+            self.0.extend_from_slice(bytes);
+        }
         Ok(())
     }
 
@@ -90,7 +100,12 @@ impl<K: Serialize, V: Serialize> Message<K, V> {
     /// As [`encode`](crate::encode).
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        encode(self)
+        let writes = match &self.body {
+            Body::Ops(batch) => batch.0.ops.len(),
+            Body::Fragment(fragment) => fragment.entries.len(),
+            _ => 0,
+        };
+        encode_into(self, 64 + writes * (size_of::<K>() + size_of::<V>() + 8))
     }
 }
 

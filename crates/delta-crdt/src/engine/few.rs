@@ -37,16 +37,6 @@ impl<T> Few<T> {
             Self::Many(items) => items,
         }
     }
-
-    /// Turns every item into another; `None` as soon as one cannot be.
-    #[inline]
-    pub(crate) fn try_map<U>(self, mut turn: impl FnMut(T) -> Option<U>) -> Option<Few<U>> {
-        Some(match self {
-            Self::None => Few::None,
-            Self::One(item) => Few::One(turn(item)?),
-            Self::Many(items) => Few::Many(items.into_iter().map(turn).collect::<Option<_>>()?),
-        })
-    }
 }
 
 impl<T: PartialEq> Few<T> {
@@ -100,6 +90,9 @@ mod wire {
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Few<T>, A::Error> {
             let Some(first) = items.next_element()? else { return Ok(Few::None) };
+            if items.size_hint() == Some(0) {
+                return Ok(Few::One(first));
+            }
             let Some(second) = items.next_element()? else { return Ok(Few::One(first)) };
             // Grows with what is really there, not with what the length promises.
             let mut all = Vec::from([first, second]);

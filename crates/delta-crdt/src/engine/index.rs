@@ -36,7 +36,7 @@ impl Index {
     }
 
     /// A write is in the store no more.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn drop(&mut self, seq: u64) {
         self.live -= 1;
         self.stale += 1;

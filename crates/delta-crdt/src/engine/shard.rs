@@ -20,7 +20,7 @@ use super::rules::{Rule, Rules};
 use super::store::{Found, Sib, Sibs, Store, mark};
 use crate::{Change, Key, Sibling, Stamp, Winner};
 
-pub(crate) use join::Joined;
+pub(crate) use join::{Entries, Joined};
 
 /// What a shard needs from its replica.
 pub(crate) struct Context<'a, W> {
@@ -44,6 +44,7 @@ pub(crate) struct Lane {
     pub(crate) covered: u64,
     /// The highest number of a tombstone that was dropped.
     pub(crate) floor: u64,
+    /// Its share in the settled hash of the vector.
     share: u64,
     index: Index,
 }
@@ -60,8 +61,9 @@ struct Tomb {
 pub(crate) struct Shard<K, V> {
     pub(crate) store: Store<K, V>,
     pub(crate) lanes: Vec<Lane>,
-    /// Hash of the vector.
-    pub(crate) hash: u64,
+    /// Hash of the vector, as far as it is settled: the last origin that moved is not, as writes come in rows of one origin.
+    settled: u64,
+    moved: u32,
     /// XOR over the live dots.
     pub(crate) fingerprint: u64,
     /// Keys that show a value.
@@ -113,7 +115,8 @@ impl<K, V> Shard<K, V> {
         Self {
             store: Store::default(),
             lanes: Vec::from([Lane::default()]),
-            hash: 0,
+            settled: 0,
+            moved: 0,
             fingerprint: 0,
             visible: 0,
             version: 0,
@@ -152,15 +155,28 @@ impl<K, V> Shard<K, V> {
     fn advance(&mut self, origins: &Origins, origin: u32, seq: u64) {
         let lane = self.lane(origin);
         if seq > lane.covered {
-            let share = vector_hash(origins.seed(origin), seq);
-            let step = lane.share ^ share;
-            (lane.covered, lane.share) = (seq, share);
-            self.hash ^= step;
+            lane.covered = seq;
             self.version += 1;
+            if self.moved != origin {
+                self.settle(origins);
+                self.moved = origin;
+            }
         }
     }
 
-    #[inline]
+    fn settle(&mut self, origins: &Origins) {
+        self.settled = self.hash(origins);
+        let lane = &mut self.lanes[self.moved as usize];
+        lane.share = vector_hash(origins.seed(self.moved), lane.covered);
+    }
+
+    /// Hash of the vector.
+    pub(crate) fn hash(&self, origins: &Origins) -> u64 {
+        let lane = &self.lanes[self.moved as usize];
+        self.settled ^ lane.share ^ vector_hash(origins.seed(self.moved), lane.covered)
+    }
+
+    #[inline(always)]
     fn added(&mut self, origins: &Origins, mark: u32, (origin, seq): (u32, u64), live: bool) {
         self.lane(origin).index.add();
         if live {
@@ -171,7 +187,7 @@ impl<K, V> Shard<K, V> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn dropped(&mut self, origins: &Origins, (origin, seq): (u32, u64), live: bool) {
         self.lane(origin).index.drop(seq);
         if live {
@@ -188,13 +204,18 @@ impl<K: Key, V: Clone> Shard<K, V> {
         self.lane(origin).index.append(seq, mark);
     }
 
-    /// Adds the slots with writes of `origin` above `seq`, in the order of the writes.
-    pub(crate) fn slots_after(&self, origin: u32, seq: u64, slots: &mut Vec<u32>) {
+    /// Adds the slots with writes of `origin` above `seq`, in the order of the writes. True if one of them holds several writes.
+    pub(crate) fn slots_after(&self, origin: u32, seq: u64, slots: &mut Vec<u32>) -> bool {
+        let mut several = false;
         if let Some(lane) = self.lanes.get(origin as usize) {
-            lane.index
-                .after(seq)
-                .for_each(|(seq, mark)| slots.extend(self.store.locate(mark, (origin, seq))));
+            for (seq, mark) in lane.index.after(seq) {
+                if let Some((slot, sibs)) = self.store.locate(mark, (origin, seq)) {
+                    several |= matches!(sibs, Sibs::Many(_));
+                    slots.push(slot);
+                }
+            }
         }
+        several
     }
 
     /// Writes here where the key holds one value and nothing is recorded, as nearly always: the short way of [`Self::local`].
@@ -213,7 +234,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         if self.log.is_some() {
             return None;
         }
-        let Sibs::One(held) = self.store.guess_mut(hash, key)? else { return None };
+        let Sibs::One(held) = self.store.look_mut(hash, key)? else { return None };
         let shown = held.value.as_mut()?;
         let seq = self.lanes.first()?.covered + 1;
         let old = mem::replace(shown, value.clone());
@@ -321,34 +342,32 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let Write { origin, seq, stamp, hash, key, value, obs } = write;
         self.advance(cx.origins, origin, seq);
         let sib = Sib { origin, seq, stamp, value };
+        if let Some((held_key, Sibs::One(held))) = found.and_then(|slot| self.store.entry_mut(slot))
+            && *held_key == key
+            && obs.contains(&held.dot())
+        {
+            let new = sib.value.clone();
+            let old = mem::replace(held, sib);
+            self.replaced(cx.origins, mark(hash), &old, (origin, seq), new.is_some());
+            self.show(key, old.value, new, changes);
+            return self.append(mark(hash), origin, seq);
+        }
         match self.store.again(Found { hash, slot: found }, &key) {
             None => {
                 self.insert(cx, hash, key, Sibs::One(sib), changes);
             }
-            Some(slot) => match self.store.sibs(slot) {
-                [old] if obs.contains(&old.dot()) => self.swap(cx, (hash, slot, key), sib, changes),
-                _ => self.rewrite(cx, slot, |old| obs.contains(&old.dot()), Vec::from([sib]), changes),
-            },
+            Some(slot) => {
+                self.rewrite(cx, slot, |old| obs.contains(&old.dot()), Vec::from([sib]), changes);
+            }
         }
         self.append(mark(hash), origin, seq);
     }
 
-    /// Puts one sibling in the place of the only one.
+    /// Accounts for one sibling that took the place of another.
     #[inline]
-    fn swap<W: Winner<V>>(
-        &mut self,
-        cx: &Context<'_, W>,
-        (hash, slot, key): (u64, u32, K),
-        sib: Sib<V>,
-        changes: &mut Vec<Change<K, V>>,
-    ) {
-        let (dot, new) = (sib.dot(), sib.value.clone());
-        let live = new.is_some();
-        let Some(Sibs::One(held)) = self.store.sibs_mut(slot) else { return };
-        let old = mem::replace(held, sib);
-        self.dropped(cx.origins, old.dot(), old.value.is_some());
-        self.added(cx.origins, mark(hash), dot, live);
-        self.show(key, old.value, new, changes);
+    fn replaced(&mut self, origins: &Origins, mark: u32, old: &Sib<V>, dot: (u32, u64), live: bool) {
+        self.dropped(origins, old.dot(), old.value.is_some());
+        self.added(origins, mark, dot, live);
     }
 
     /// Adds a key with its siblings.

@@ -11,10 +11,13 @@ use super::groups::{Groups, Guess, WIDTH};
 use crate::{Key, Stamp};
 
 /// One of the concurrent writes that a key holds, its origin by number.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Sib<V> {
     pub(crate) origin: u32,
     pub(crate) seq: u64,
+    /// On the wire a difference, and so of either sign.
+    #[cfg_attr(feature = "serde", serde(with = "difference"))]
     pub(crate) stamp: Stamp,
     pub(crate) value: Option<V>,
 }
@@ -22,6 +25,21 @@ pub(crate) struct Sib<V> {
 impl<V> Sib<V> {
     pub(crate) const fn dot(&self) -> (u32, u64) {
         (self.origin, self.seq)
+    }
+}
+
+#[cfg(feature = "serde")]
+mod difference {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::Stamp;
+
+    pub(super) fn serialize<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
+        stamp.to_bits().cast_signed().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Stamp, D::Error> {
+        i64::deserialize(deserializer).map(|difference| Stamp::from_bits(difference.cast_unsigned()))
     }
 }
 
@@ -165,14 +183,11 @@ impl<K: Key, V> Store<K, V> {
         }
     }
 
-    /// The siblings of a key, to be changed, if they lie where they nearly always do.
+    /// The siblings of a key, to be changed.
     #[inline]
-    pub(crate) fn guess_mut(&mut self, hash: u64, key: &K) -> Option<&mut Sibs<V>> {
-        let Guess::Here(group, place) = self.words.guess(mark(hash)) else { return None };
-        match self.groups.get_mut(group)?.0.get_mut(place)? {
-            Slot::Used { key: held, sibs } if held == key => Some(sibs),
-            _ => None,
-        }
+    pub(crate) fn look_mut(&mut self, hash: u64, key: &K) -> Option<&mut Sibs<V>> {
+        let (slot, _) = self.look(hash, key)?;
+        self.entry_mut(slot).map(|entry| entry.1)
     }
 
     #[inline]
@@ -182,15 +197,16 @@ impl<K: Key, V> Store<K, V> {
 
     /// The slot of a write, by the mark of its key.
     #[inline]
-    pub(crate) fn locate(&self, mark: u32, (origin, seq): (u32, u64)) -> Option<u32> {
+    pub(crate) fn locate(&self, mark: u32, (origin, seq): (u32, u64)) -> Option<(u32, &Sibs<V>)> {
         match self.words.guess(mark) {
             Guess::Nowhere => return None,
             Guess::Further => {}
             Guess::Here(group, place) => {
-                if let Some(Slot::Used { sibs: Sibs::One(sib), .. }) = self.groups.get(group)?.0.get(place)
+                if let Some(Slot::Used { sibs, .. }) = self.groups.get(group)?.0.get(place)
+                    && let Sibs::One(sib) = sibs
                     && sib.dot() == (origin, seq)
                 {
-                    return Some(number(group, place));
+                    return Some((number(group, place), sibs));
                 }
             }
         }
@@ -199,10 +215,10 @@ impl<K: Key, V> Store<K, V> {
 
     #[cold]
     #[inline(never)]
-    fn locate_on(&self, mark: u32, dot: (u32, u64)) -> Option<u32> {
+    fn locate_on(&self, mark: u32, dot: (u32, u64)) -> Option<(u32, &Sibs<V>)> {
         self.words.find(mark, |group, place| match self.groups.get(group)?.0.get(place)? {
             Slot::Used { sibs, .. } if sibs.as_slice().iter().any(|sib| sib.dot() == dot) => {
-                Some(number(group, place))
+                Some((number(group, place), sibs))
             }
             _ => None,
         })
@@ -278,11 +294,11 @@ impl<K: Key, V> Store<K, V> {
         number(group, place)
     }
 
-    /// The siblings of a used slot.
+    /// The key and siblings of a used slot, the latter to be changed.
     #[inline]
-    pub(crate) fn sibs_mut(&mut self, slot: u32) -> Option<&mut Sibs<V>> {
+    pub(crate) fn entry_mut(&mut self, slot: u32) -> Option<(&K, &mut Sibs<V>)> {
         match self.slot_mut(slot)? {
-            Slot::Used { sibs, .. } => Some(sibs),
+            Slot::Used { key, sibs } => Some((key, sibs)),
             Slot::Free => None,
         }
     }
@@ -290,7 +306,7 @@ impl<K: Key, V> Store<K, V> {
     /// Replaces the siblings of a used slot and returns the old ones.
     #[inline]
     pub(crate) fn replace(&mut self, slot: u32, sibs: Sibs<V>) -> Option<Sibs<V>> {
-        self.sibs_mut(slot).map(|place| mem::replace(place, sibs))
+        self.entry_mut(slot).map(|entry| mem::replace(entry.1, sibs))
     }
 
     /// Takes a key out.

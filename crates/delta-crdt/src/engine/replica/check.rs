@@ -32,7 +32,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             hash ^= vector_hash(self.origins.seed(origin), lane.covered);
             assert!(lane.floor <= lane.covered, "a floor above the vector: {lane:?}");
         }
-        assert_eq!(shard.hash, hash, "the hash of the vector");
+        assert_eq!(shard.hash(&self.origins), hash, "the hash of the vector");
     }
 
     fn check_store(&self, shard: &Shard<K, V>) {

@@ -8,7 +8,6 @@ use super::serve::pack;
 use crate::engine::dictionary::Dictionary;
 use crate::engine::park::Write;
 use crate::engine::shard::{Context, Entry, Offered};
-use crate::engine::store::Sib;
 use crate::message::{Batch, Commit, Op};
 use crate::storage::{Record, RestoreError, Step};
 use crate::{Config, Key, Now, ReplicaId, Stamp, Winner};
@@ -35,7 +34,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 let step = match entry {
                     Entry::Write(write) => Step::Write(self.write_record(write)),
                     Entry::Join(session) => {
-                        let keys = session.entries.iter().map(|(key, sibs)| (key, sibs.as_slice())).collect();
+                        let keys = session.entries().map(|(key, sibs)| (key, sibs.as_slice()));
                         let mut names = Dictionary::default();
                         let mut name = |entries: &BTreeMap<u32, u64>| {
                             let named = entries.iter().map(|(&o, &seq)| (names.place(&self.origins, o), seq));
@@ -61,8 +60,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// The whole state as a log, to replace a long one.
     pub fn snapshot(&self) -> Vec<Record<K, V>> {
         let record = |(place, shard): (usize, &crate::engine::shard::Shard<K, V>)| {
-            let keys: Vec<(&K, &[Sib<V>])> =
-                shard.store.iter().map(|(_, key, sibs)| (key, sibs.as_slice())).collect();
+            let keys = shard.store.iter().map(|(_, key, sibs)| (key, sibs.as_slice()));
             let commit = Commit { whole: true, ..self.commit(place as u16) };
             self.wrap(Step::Join(pack(&self.origins, place as u16, keys), commit))
         };

@@ -6,11 +6,11 @@ use core::time::Duration;
 
 use super::Replica;
 use crate::engine::dictionary::Dictionary;
-use crate::engine::few::{Few, Obs};
+use crate::engine::few::Obs;
 use crate::engine::park::Write;
 use crate::engine::rules::Rule;
 use crate::engine::session::Incoming;
-use crate::engine::shard::{Context, Joined};
+use crate::engine::shard::{Context, Entries, Joined};
 use crate::engine::store::Sib;
 use crate::message::{Body, Commit, Credit, Fragment, Pull, PullShard, STOP};
 use crate::{Key, Now, Output, ReplicaId, Stamp, Warning, Winner};
@@ -156,14 +156,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     fn apply_torn(&mut self, now: Now, place: (ReplicaId, u16), incoming: Incoming<K, V>) {
         let Some(peer) = self.peers.get(&place.0) else { return };
         let vector: BTreeMap<u32, u64> = (0..).zip(peer.heard[usize::from(place.1)].vector.clone()).collect();
-        if let Some(entries) = self.unpack(now, incoming.fragments) {
-            let session = Joined {
-                entries,
-                vector,
-                floors: BTreeMap::new(),
-                whole: false,
-                asked_at: incoming.asked_at,
-            };
+        if let Some(parts) = self.unpack(now, incoming.fragments) {
+            let mut session = Joined::new(parts, vector, BTreeMap::new(), false);
+            session.asked_at = incoming.asked_at;
             self.join(now, place, session);
         }
     }
@@ -217,7 +212,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// R9: writes again, under new dots, what the other should hold and does not.
     fn unite(&mut self, now: Now, place: u16, session: &Joined<K, V>) {
         let theirs: BTreeSet<(u32, u64)> =
-            session.entries.iter().flat_map(|entry| entry.1.as_slice().iter().map(Sib::dot)).collect();
+            session.entries().flat_map(|entry| entry.1.as_slice().iter().map(Sib::dot)).collect();
         let shard = &self.shards[usize::from(place)];
         let mut lost = Vec::new();
         for (_, key, sibs) in shard.store.iter() {
@@ -264,32 +259,26 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             pairs.collect::<Option<BTreeMap<u32, u64>>>()
         };
         let (vector, floors) = (named(&commit.vector)?, named(&commit.floors)?);
-        let entries = self.unpack(now, fragments)?;
-        Some(Joined { entries, vector, floors, whole: commit.whole, asked_at: Vec::new() })
+        let parts = self.unpack(now, fragments)?;
+        Some(Joined::new(parts, vector, floors, commit.whole))
     }
 
-    /// Fragments in the engine's terms; `None` if they make no sense.
-    fn unpack(
-        &mut self,
-        now: Now,
-        fragments: BTreeMap<u32, Fragment<K, V>>,
-    ) -> Option<Vec<(K, Few<Sib<V>>)>> {
-        let mut unpacked = Vec::with_capacity(fragments.values().map(|f| f.entries.len()).sum());
-        for fragment in fragments.into_values() {
-            let ids: Vec<_> = fragment.origins.iter().map(|origin| origin.0).collect();
+    /// Fragments in the engine's terms; `None` if they make no sense. Entries stay where they were decoded.
+    fn unpack(&mut self, now: Now, fragments: BTreeMap<u32, Fragment<K, V>>) -> Option<Vec<Entries<K, V>>> {
+        let mut parts = Vec::with_capacity(fragments.len());
+        for Fragment { stamp, origins, mut entries, .. } in fragments.into_values() {
+            let ids: Vec<_> = origins.iter().map(|origin| origin.0).collect();
             let numbers = self.origins.intern_all(&ids)?;
-            for (key, parts) in fragment.entries {
-                let sibs = parts.try_map(|part| {
-                    let origin = *numbers.get(part.origin as usize)?;
-                    let seq = fragment.origins.get(part.origin as usize)?.1.checked_add(part.seq)?;
-                    let stamp = Stamp::from_bits(fragment.stamp.wrapping_add_signed(part.stamp));
-                    self.observe(now, origin, stamp);
-                    Some(Sib { origin, seq, stamp, value: part.value })
-                });
-                unpacked.push((key, sibs?));
+            for sib in entries.iter_mut().flat_map(|entry| entry.1.as_mut_slice()) {
+                let place = sib.origin as usize;
+                sib.origin = *numbers.get(place)?;
+                sib.seq = origins.get(place)?.1.checked_add(sib.seq)?;
+                sib.stamp = Stamp::from_bits(stamp.wrapping_add(sib.stamp.to_bits()));
+                self.observe(now, sib.origin, sib.stamp);
             }
+            parts.push(entries);
         }
-        Some(unpacked)
+        Some(parts)
     }
 
     /// Takes note of a remote stamp; warns of each origin at most once a minute.

@@ -5,12 +5,13 @@ use alloc::vec::Vec;
 
 use super::Replica;
 use crate::engine::dictionary::Dictionary;
+use crate::engine::few::Few;
 use crate::engine::origins::Origins;
 use crate::engine::rules::Rule;
 use crate::engine::session::Outgoing;
 use crate::engine::store::Sib;
-use crate::message::{Body, Commit, Credit, Fragment, Part, Pull, PullShard, STOP};
-use crate::{Key, Now, ReplicaId, Warning, Winner};
+use crate::message::{Body, Commit, Credit, Fragment, Pull, PullShard, STOP};
+use crate::{Key, Now, ReplicaId, Stamp, Warning, Winner};
 
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     pub(super) fn receive_pull(&mut self, now: Now, from: ReplicaId, pull: Pull) {
@@ -44,11 +45,12 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             shard.store.iter().map(|entry| entry.0).collect()
         } else {
             let mut slots = Vec::new();
+            let mut several = false;
             for origin in 0..shard.lanes.len() as u32 {
-                shard.slots_after(origin, covered(origin), &mut slots);
+                several |= shard.slots_after(origin, covered(origin), &mut slots);
             }
             // Only a key with several writes is met several times.
-            if slots.iter().any(|&slot| shard.store.sibs(slot).len() > 1) {
+            if several {
                 slots.sort_unstable();
                 slots.dedup();
             }
@@ -90,36 +92,34 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Copies the siblings of the slots, values shared where `Clone` shares them.
     fn pack(&self, ask: &PullShard, slots: &[u32]) -> VecDeque<Fragment<K, V>> {
         let store = &self.shards[usize::from(ask.shard)].store;
+        let limit = self.config.max_fragment_keys;
         let mut fragments = VecDeque::new();
         let mut rest = slots;
         while !rest.is_empty() {
+            let mut packer = Packer::new(rest.len().min(limit));
             let mut bytes = 0;
-            let fits = rest.iter().take(self.config.max_fragment_keys).take_while(|&&slot| {
-                let open = bytes < self.config.max_batch_bytes;
-                if let Some((key, sibs)) = store.entry(slot) {
-                    let weigh =
-                        |sib: &Sib<V>| sib.value.as_ref().map_or(size_of::<K>(), |v| (self.weigh)(key, v));
-                    bytes += sibs.as_slice().iter().map(|sib| weigh(sib) + 8).sum::<usize>();
+            let mut taken = 0;
+            for &slot in rest.iter().take(limit) {
+                if bytes >= self.config.max_batch_bytes {
+                    break;
                 }
-                open
+                taken += 1;
+                let Some((key, sibs)) = store.entry(slot) else { continue };
+                for sib in sibs.as_slice() {
+                    let weight = sib.value.as_ref().map_or(size_of::<K>(), |v| (self.weigh)(key, v));
+                    bytes += weight + 8;
+                }
+                packer.add(&self.origins, key, sibs.as_slice());
+            }
+            rest = &rest[taken..];
+            fragments.push_back(Fragment {
+                session: ask.session,
+                answer: self.answers,
+                number: fragments.len() as u32,
+                ..packer.finish(ask.shard)
             });
-            let (now, later) = rest.split_at(fits.count());
-            rest = later;
-            fragments.push_back(self.fragment(ask, fragments.len() as u32, now));
         }
         fragments
-    }
-
-    fn fragment(&self, ask: &PullShard, number: u32, slots: &[u32]) -> Fragment<K, V> {
-        let store = &self.shards[usize::from(ask.shard)].store;
-        let entries = slots.iter().filter_map(|&slot| store.entry(slot));
-        let entries = entries.map(|(key, sibs)| (key, sibs.as_slice())).collect();
-        Fragment {
-            session: ask.session,
-            answer: self.answers,
-            number,
-            ..pack(&self.origins, ask.shard, entries)
-        }
     }
 
     /// Sends as many fragments as the puller has room for, and the commit after the last.
@@ -169,31 +169,60 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     }
 }
 
+/// Keys and siblings on their way to the wire form.
+pub(super) struct Packer<K, V> {
+    names: Dictionary,
+    /// The lowest number of each origin.
+    bases: Vec<u64>,
+    stamp: u64,
+    entries: Vec<(K, Few<Sib<V>>)>,
+}
+
+impl<K: Clone, V: Clone> Packer<K, V> {
+    pub(super) fn new(keys: usize) -> Self {
+        let entries = Vec::with_capacity(keys);
+        Self { names: Dictionary::default(), bases: Vec::new(), stamp: u64::MAX, entries }
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, origins: &Origins, key: &K, sibs: &[Sib<V>]) {
+        let mut named = |sib: &Sib<V>| {
+            let origin = self.names.place(origins, sib.origin);
+            if let Some(base) = self.bases.get_mut(origin as usize) {
+                *base = sib.seq.min(*base);
+            } else {
+                self.bases.push(sib.seq);
+            }
+            self.stamp = self.stamp.min(sib.stamp.to_bits());
+            Sib { origin, seq: sib.seq, stamp: sib.stamp, value: sib.value.clone() }
+        };
+        let sibs = match sibs {
+            [sib] => Few::One(named(sib)),
+            sibs => sibs.iter().map(named).collect(),
+        };
+        self.entries.push((key.clone(), sibs));
+    }
+
+    pub(super) fn finish(mut self, shard: u16) -> Fragment<K, V> {
+        for sib in self.entries.iter_mut().flat_map(|entry| entry.1.as_mut_slice()) {
+            sib.seq -= self.bases[sib.origin as usize];
+            sib.stamp = Stamp::from_bits(sib.stamp.to_bits().wrapping_sub(self.stamp));
+        }
+        let origins = self.names.ids.into_iter().zip(self.bases).collect();
+        let Self { stamp, entries, .. } = self;
+        Fragment { shard, session: 0, answer: 0, number: 0, stamp, origins, entries }
+    }
+}
+
 /// Keys and siblings in their wire form.
-pub(super) fn pack<K: Clone, V: Clone>(
+pub(super) fn pack<'a, K: Clone + 'a, V: Clone + 'a>(
     origins: &Origins,
     shard: u16,
-    keys: Vec<(&K, &[Sib<V>])>,
+    keys: impl Iterator<Item = (&'a K, &'a [Sib<V>])>,
 ) -> Fragment<K, V> {
-    let mut names = Dictionary::default();
-    let mut bases: Vec<u64> = Vec::new();
-    let mut stamp = u64::MAX;
-    for sib in keys.iter().flat_map(|entry| entry.1) {
-        let place = names.place(origins, sib.origin) as usize;
-        bases.resize(names.ids.len(), u64::MAX);
-        bases[place] = bases[place].min(sib.seq);
-        stamp = stamp.min(sib.stamp.to_bits());
-    }
-    let mut entries = Vec::with_capacity(keys.len());
+    let mut packer = Packer::new(keys.size_hint().0);
     for (key, sibs) in keys {
-        let part = |sib: &Sib<V>| {
-            let origin = names.place(origins, sib.origin);
-            let seq = sib.seq - bases[origin as usize];
-            let stamp = sib.stamp.to_bits().wrapping_sub(stamp).cast_signed();
-            Part { origin, seq, stamp, value: sib.value.clone() }
-        };
-        entries.push((key.clone(), sibs.iter().map(part).collect()));
+        packer.add(origins, key, sibs);
     }
-    let origins = names.ids.into_iter().zip(bases).collect();
-    Fragment { shard, session: 0, answer: 0, number: 0, stamp, origins, entries }
+    packer.finish(shard)
 }

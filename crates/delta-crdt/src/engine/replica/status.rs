@@ -35,7 +35,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             if !entries.is_empty() {
                 sections.push(Section {
                     shard: number as u16,
-                    hash: shard.hash.to_le_bytes(),
+                    hash: shard.hash(&self.origins).to_le_bytes(),
                     fingerprint: shard.fingerprint.to_le_bytes(),
                     entries,
                 });
@@ -71,7 +71,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 rose |= heard.raise(&self.origins, numbers[place as usize], seq);
             }
             let shard = &self.shards[usize::from(section.shard)];
-            if shard.hash.to_le_bytes() == section.hash
+            if shard.hash(&self.origins).to_le_bytes() == section.hash
                 && shard.fingerprint.to_le_bytes() != section.fingerprint
             {
                 differ.push(section.shard);
@@ -146,7 +146,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     }
 
     pub(super) fn hash(&self) -> [u8; 8] {
-        combine(self.shards.iter().map(|shard| shard.hash)).to_le_bytes()
+        combine(self.shards.iter().map(|shard| shard.hash(&self.origins))).to_le_bytes()
     }
 
     pub(super) fn fingerprint(&self) -> [u8; 8] {

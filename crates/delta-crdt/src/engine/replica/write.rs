@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::Replica;
 use crate::engine::dictionary::Dictionary;
 use crate::engine::few::Obs;
+use crate::engine::origins::Origins;
 use crate::engine::shard::{Context, winning};
 use crate::engine::store::Sib;
 use crate::message::{Batch, Body, Op, Shared};
@@ -30,6 +31,15 @@ impl<K, V> Default for Pending<K, V> {
     }
 }
 
+impl<K, V> Pending<K, V> {
+    #[cold]
+    fn begin(&mut self, origins: &Origins, stamp: Stamp) {
+        self.ops.reserve(self.last);
+        self.names.place(origins, 0);
+        self.stamp = stamp.to_bits();
+    }
+}
+
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Puts `value` under `key` here, at once; [`Replica::flush`] pushes it to the neighbours.
     ///
@@ -43,7 +53,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             return self.put_anyhow(now, hash, key, value);
         };
         if self.neighbours > 0 {
-            self.queue(over.seq, over.stamp, key.clone(), Some(value.clone()), Obs::One(over.dot));
+            self.add_to_batch(over.seq, over.stamp, key.clone(), Some(value.clone()), Obs::One(over.dot));
         }
         Change::Put { key, old: Some(over.old), new: value }
     }
@@ -120,13 +130,16 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         self.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
-    #[inline]
-    pub(super) fn queue(&mut self, seq: u64, stamp: Stamp, key: K, value: Option<V>, mut obs: Obs) {
+    /// Queues a write for the neighbours.
+    pub(super) fn queue(&mut self, seq: u64, stamp: Stamp, key: K, value: Option<V>, obs: Obs) {
+        self.add_to_batch(seq, stamp, key, value, obs);
+    }
+
+    #[inline(always)]
+    fn add_to_batch(&mut self, seq: u64, stamp: Stamp, key: K, value: Option<V>, mut obs: Obs) {
         let pending = &mut self.pending;
         if pending.ops.is_empty() {
-            pending.ops.reserve(pending.last);
-            pending.names.place(&self.origins, 0);
-            pending.stamp = stamp.to_bits();
+            pending.begin(&self.origins, stamp);
         }
         pending.bytes += value.as_ref().map_or(size_of::<K>(), |value| (self.weigh)(&key, value)) + 8;
         for dot in obs.as_mut_slice() {

@@ -22,7 +22,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let mut kept = Vec::new();
         for tomb in tombs {
             let Tomb { origin, seq, mark } = tomb;
-            let Some(slot) = self.store.locate(mark, (origin, seq)) else { continue };
+            let Some((slot, _)) = self.store.locate(mark, (origin, seq)) else { continue };
             let is_stable = seq <= stable(origin) || !cx.rules.hold(Rule::Stability);
             if (!is_stable && excess == 0) || self.hides_a_value(cx, slot) {
                 kept.push(tomb);

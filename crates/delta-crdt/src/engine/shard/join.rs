@@ -13,11 +13,17 @@ use crate::{Change, Key, Winner};
 /// Keys looked up ahead: their cache lines fit a small cache.
 const AHEAD: usize = 128;
 
+/// Keys with their siblings.
+pub(crate) type Entries<K, V> = Vec<(K, Few<Sib<V>>)>;
+
 /// A complete session: the sender's siblings of some keys, and its vector and floors in the same state.
 #[derive(Clone, Debug)]
 pub(crate) struct Joined<K, V> {
-    pub(crate) entries: Vec<(K, Few<Sib<V>>)>,
+    /// As they came.
+    parts: Vec<Entries<K, V>>,
     pub(crate) vector: BTreeMap<u32, u64>,
+    /// The vector by number of origin.
+    covered: Vec<u64>,
     pub(crate) floors: BTreeMap<u32, u64>,
     /// All keys of the sender are in it: what it covers and does not bring is removed.
     pub(crate) whole: bool,
@@ -26,23 +32,52 @@ pub(crate) struct Joined<K, V> {
 }
 
 impl<K, V> Joined<K, V> {
+    pub(crate) fn new(
+        parts: Vec<Entries<K, V>>,
+        vector: BTreeMap<u32, u64>,
+        floors: BTreeMap<u32, u64>,
+        whole: bool,
+    ) -> Self {
+        let mut covered = Vec::new();
+        for (&origin, &seq) in &vector {
+            covered.resize(origin as usize, 0);
+            covered.push(seq);
+        }
+        Self { parts, vector, covered, floors, whole, asked_at: Vec::new() }
+    }
+
+    /// All keys with their siblings.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &(K, Few<Sib<V>>)> {
+        self.parts.iter().flatten()
+    }
+
+    fn len(&self) -> usize {
+        self.parts.iter().map(Vec::len).sum()
+    }
+
+    #[inline]
     fn covers(&self, dot: (u32, u64)) -> bool {
-        self.vector.get(&dot.0).is_some_and(|&seq| dot.1 <= seq)
+        self.covered.get(dot.0 as usize).is_some_and(|&seq| dot.1 <= seq)
     }
 
     /// False if it brings a dot that its own vector does not cover, or one dot twice, or if a floor is above the vector: nobody
     /// can be in such a state.
     pub(crate) fn is_sound(&self) -> bool {
-        let dots = || self.entries.iter().flat_map(|entry| entry.1.as_slice()).map(Sib::dot);
         let mut last = (0, 0);
-        let rises = dots().all(|dot| mem::replace(&mut last, dot) < dot);
+        let (mut rises, mut covered) = (true, true);
+        for sib in self.parts.iter().flatten().flat_map(|entry| entry.1.as_slice()) {
+            let dot = sib.dot();
+            rises &= mem::replace(&mut last, dot) < dot;
+            covered &= dot.1 > 0 && self.covers(dot);
+        }
         let is_once = || {
-            let mut dots: Vec<(u32, u64)> = dots().collect();
+            let mut dots: Vec<(u32, u64)> =
+                self.entries().flat_map(|entry| entry.1.as_slice()).map(Sib::dot).collect();
             dots.sort_unstable();
             dots.windows(2).all(|pair| pair[0] != pair[1])
         };
-        (rises || is_once())
-            && dots().all(|dot| dot.1 > 0 && self.covers(dot))
+        covered
+            && (rises || is_once())
             && self.floors.iter().all(|(&origin, &floor)| floor == 0 || self.covers((origin, floor)))
     }
 }
@@ -62,16 +97,18 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let mut fresh = Vec::new();
         self.make_room(&session);
         let mut seen = session.whole.then(|| Seen::new(self.store.slots()));
-        let mut entries = mem::take(&mut session.entries).into_iter();
-        changes.reserve(entries.len());
-        fresh.reserve(entries.len());
-        let mut ahead: Vec<Found> = Vec::new();
-        while entries.len() > 0 {
-            ahead.extend(entries.as_slice().iter().take(AHEAD).map(|entry| self.store.ahead(&entry.0)));
-            for (found, entry) in ahead.drain(..).zip(entries.by_ref()) {
-                let slot = self.join_key(cx, &session, entry, found, &mut fresh, changes);
-                if let (Some(slot), Some(seen)) = (slot, &mut seen) {
-                    seen.add(slot);
+        changes.reserve(session.len());
+        fresh.reserve(session.len());
+        let mut ahead: Vec<Found> = Vec::with_capacity(AHEAD);
+        for part in mem::take(&mut session.parts) {
+            let mut entries = part.into_iter();
+            while entries.len() > 0 {
+                ahead.extend(entries.as_slice().iter().take(AHEAD).map(|entry| self.store.ahead(&entry.0)));
+                for (found, entry) in ahead.drain(..).zip(entries.by_ref()) {
+                    let slot = self.join_key(cx, &session, entry, found, &mut fresh, changes);
+                    if let (Some(slot), Some(seen)) = (slot, &mut seen) {
+                        seen.add(slot);
+                    }
                 }
             }
         }
@@ -102,12 +139,11 @@ impl<K: Key, V: Clone> Shard<K, V> {
     /// Makes room for what a large session brings. Its keys come in the order of the sender's store: taken one by one, they would
     /// fill a part of this one before it grows. And slots of a whole session keep their numbers to its end.
     fn make_room(&mut self, session: &Joined<K, V>) {
-        let entries = &session.entries;
-        let Some((first, _)) = entries.first() else { return };
-        if session.whole || entries.len() > self.store.len() / 16 {
+        let Some((first, _)) = session.entries().next() else { return };
+        if session.whole || session.len() > self.store.len() / 16 {
             let is_absent = |key: &K| self.store.find(key.stable_hash(), key).is_none();
             let is_empty = self.store.len() == 0;
-            let absent = entries.iter().filter(|entry| is_empty || is_absent(&entry.0)).count();
+            let absent = session.entries().filter(|entry| is_empty || is_absent(&entry.0)).count();
             self.store.reserve(self.store.len() + absent, first.stable_hash());
         }
     }
@@ -123,6 +159,25 @@ impl<K: Key, V: Clone> Shard<K, V> {
         changes: &mut Vec<Change<K, V>>,
     ) -> Option<u32> {
         let hash = found.hash;
+        // One sibling here, and one there that replaces it: nearly always.
+        if let Few::One(new) = &theirs
+            && let dot = new.dot()
+            && !self.covers(dot)
+            && cx.rules.hold(Rule::VectorAtCommit)
+            && let Some(slot) = found.slot
+            && let Some((held_key, Sibs::One(held))) = self.store.entry_mut(slot)
+            && *held_key == key
+            && held.dot() != dot
+            && session.covers(held.dot())
+            && let Few::One(new) = theirs
+        {
+            let shown = new.value.clone();
+            let old = mem::replace(held, new);
+            self.replaced(cx.origins, mark(hash), &old, dot, shown.is_some());
+            self.show(key, old.value, shown, changes);
+            fresh.push((dot, mark(hash)));
+            return Some(slot);
+        }
         let found = self.store.again(found, &key);
         let mine = found.map_or(&[][..], |slot| self.store.sibs(slot));
         let is_news = |sib: &Sib<V>| {
@@ -137,17 +192,6 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let is_gone = |sib: &Sib<V>, theirs: &[Sib<V>]| {
             session.covers(sib.dot()) && theirs.iter().all(|other| other.dot() != sib.dot())
         };
-        // One sibling here, and one there that replaces it: nearly always.
-        if let (Some(slot), [old], [new]) = (found, mine, theirs.as_slice())
-            && is_news(new)
-            && is_gone(old, theirs.as_slice())
-        {
-            fresh.push((new.dot(), mark(hash)));
-            if let Few::One(new) = theirs {
-                self.swap(cx, (hash, slot, key), new, changes);
-            }
-            return Some(slot);
-        }
         if let (None, [new]) = (found, theirs.as_slice()) {
             let (is_news, dot) = (is_news(new), new.dot());
             let sibs = Sibs::from_few(theirs).filter(|_| is_news)?;
