@@ -1,5 +1,7 @@
 //! The wire form of everything here: one version byte, then postcard.
 
+mod fragment;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -43,10 +45,12 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 fn encode_into<T: Serialize + ?Sized>(value: &T, room: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(room);
     bytes.push(VERSION);
-    match postcard::serialize_with_flavor(value, Bytes(bytes)) {
-        Ok(bytes) => bytes,
-        Err(error) => panic!("a key or value refused to be serialised: {error}"),
-    }
+    postcard::serialize_with_flavor(value, Bytes(bytes)).unwrap_or_else(|error| refused(&error))
+}
+
+#[cold]
+fn refused(error: &postcard::Error) -> ! {
+    panic!("a key or value refused to be serialised: {error}")
 }
 
 /// Where bytes go: as they come, or many at once.
@@ -82,11 +86,20 @@ impl Flavor for Bytes {
 /// # Errors
 /// [`DecodeError`] says what is wrong with the bytes.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let (&version, body) = bytes.split_first().ok_or(DecodeError::Empty)?;
-    if version != VERSION {
-        return Err(DecodeError::Version(version));
+    whole(postcard::take_from_bytes(body(bytes)?))
+}
+
+fn body(bytes: &[u8]) -> Result<&[u8], DecodeError> {
+    match bytes.split_first() {
+        None => Err(DecodeError::Empty),
+        Some((&VERSION, body)) => Ok(body),
+        Some((&version, _)) => Err(DecodeError::Version(version)),
     }
-    match postcard::take_from_bytes(body) {
+}
+
+/// What was read, if nothing is left.
+fn whole<T>(read: postcard::Result<(T, &[u8])>) -> Result<T, DecodeError> {
+    match read {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => Err(DecodeError::Trailing(rest.len())),
         Err(_) => Err(DecodeError::Malformed),
@@ -100,12 +113,12 @@ impl<K: Serialize, V: Serialize> Message<K, V> {
     /// As [`encode`](crate::encode).
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let writes = match &self.body {
-            Body::Ops(batch) => batch.0.ops.len(),
-            Body::Fragment(fragment) => fragment.entries.len(),
-            _ => 0,
-        };
-        encode_into(self, 64 + writes * (size_of::<K>() + size_of::<V>() + 8))
+        let room = |writes: usize| 64 + writes * (size_of::<K>() + size_of::<V>() + 8);
+        match &self.body {
+            Body::Fragment(fragment) => fragment::write(self.shards, fragment),
+            Body::Ops(batch) => encode_into(self, room(batch.0.ops.len())),
+            _ => encode(self),
+        }
     }
 }
 
@@ -115,7 +128,11 @@ impl<K: DeserializeOwned, V: DeserializeOwned> Message<K, V> {
     /// # Errors
     /// [`DecodeError`] says what is wrong with the bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode(bytes)
+        let body = body(bytes)?;
+        if body.get(1) == Some(&fragment::KIND) {
+            return whole(fragment::read(body));
+        }
+        whole(postcard::take_from_bytes(body))
     }
 }
 

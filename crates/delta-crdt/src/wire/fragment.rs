@@ -1,0 +1,198 @@
+//! Fragments to bytes and back, by hand: the same bytes that serde makes of them, for a third of the work. What a session costs is
+//! mostly this.
+
+use alloc::vec::Vec;
+
+use postcard::ser_flavors::Flavor;
+use postcard::take_from_bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{VERSION, refused};
+use crate::engine::few::Few;
+use crate::engine::store::Sib;
+use crate::message::{Body, Fragment};
+use crate::{Message, ReplicaId, Stamp};
+
+/// The number of `Body::Fragment` among the kinds of body.
+pub(super) const KIND: u8 = 4;
+
+/// Shards, kind, the fields of a fragment before its entries, and how many entries there are.
+type Head = (u8, u32, u16, u64, u64, u32, u64, Vec<(ReplicaId, u64)>, usize);
+
+/// The end of the bytes so far.
+struct End<'a>(&'a mut Vec<u8>);
+
+impl Flavor for End<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        match bytes {
+            [byte] => self.0.push(*byte),
+            bytes => self.0.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+#[inline]
+fn put<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
+    if let Err(error) = postcard::serialize_with_flavor(value, End(bytes)) {
+        refused(&error);
+    }
+}
+
+#[inline]
+fn put_number(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// The message of a map of 2^`shards` shards.
+pub(super) fn write<K: Serialize, V: Serialize>(shards: u8, fragment: &Fragment<K, V>) -> Vec<u8> {
+    let Fragment { shard, session, answer, number, stamp, origins, entries } = fragment;
+    let room = 64 + 24 * origins.len() + entries.len() * (size_of::<K>() + size_of::<V>() + 8);
+    let mut bytes = Vec::with_capacity(room);
+    bytes.push(VERSION);
+    let kind = u32::from(KIND);
+    put(&mut bytes, &(shards, kind, shard, session, answer, number, stamp, origins, entries.len()));
+    for (key, sibs) in entries {
+        put(&mut bytes, key);
+        let sibs = sibs.as_slice();
+        put_number(&mut bytes, sibs.len() as u64);
+        for Sib { origin, seq, stamp, value } in sibs {
+            put_number(&mut bytes, u64::from(*origin));
+            put_number(&mut bytes, *seq);
+            let stamp = stamp.to_bits().cast_signed();
+            put_number(&mut bytes, (stamp << 1 ^ stamp >> 63).cast_unsigned());
+            bytes.push(u8::from(value.is_some()));
+            if let Some(value) = value {
+                put(&mut bytes, value);
+            }
+        }
+    }
+    bytes
+}
+
+#[inline]
+fn take<'de, T: Deserialize<'de>>(rest: &mut &'de [u8]) -> postcard::Result<T> {
+    let (value, after) = take_from_bytes(rest)?;
+    *rest = after;
+    Ok(value)
+}
+
+/// A number: of one byte, as most are, or longer.
+#[inline]
+fn take_number<'de, T: Deserialize<'de> + From<u8>>(rest: &mut &'de [u8]) -> postcard::Result<T> {
+    match *rest {
+        [byte @ 0..0x80, after @ ..] => {
+            *rest = after;
+            Ok(T::from(*byte))
+        }
+        _ => take(rest),
+    }
+}
+
+#[inline]
+fn take_sib<'de, V: Deserialize<'de>>(rest: &mut &'de [u8]) -> postcard::Result<Sib<V>> {
+    let origin = take_number(rest)?;
+    let seq = take_number(rest)?;
+    let zigzag: u64 = take_number(rest)?;
+    let stamp = Stamp::from_bits(zigzag >> 1 ^ (zigzag & 1).wrapping_neg());
+    let value = match *rest {
+        [1, after @ ..] => {
+            *rest = after;
+            Some(take(rest)?)
+        }
+        _ => take::<Option<V>>(rest)?,
+    };
+    Ok(Sib { origin, seq, stamp, value })
+}
+
+/// A message that begins with `body`, and what is left after it.
+pub(super) fn read<'de, K: Deserialize<'de>, V: Deserialize<'de>>(
+    body: &'de [u8],
+) -> postcard::Result<(Message<K, V>, &'de [u8])> {
+    let (head, mut rest): (Head, _) = take_from_bytes(body)?;
+    let (shards, _, shard, session, answer, number, stamp, origins, count) = head;
+    // Grows with what is really there, not with what the length promises.
+    let mut entries = Vec::with_capacity(count.min(rest.len() / 8));
+    for _ in 0..count {
+        let key = take(&mut rest)?;
+        let sibs = match take_number::<u64>(&mut rest)? {
+            0 => Few::None,
+            1 => Few::One(take_sib(&mut rest)?),
+            several => {
+                let mut sibs = Vec::new();
+                for _ in 0..several {
+                    sibs.push(take_sib(&mut rest)?);
+                }
+                Few::Many(sibs)
+            }
+        };
+        entries.push((key, sibs));
+    }
+    let fragment = Fragment { shard, session, answer, number, stamp, origins, entries };
+    Ok((Message { shards, body: Body::Fragment(fragment) }, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+
+    use super::*;
+
+    type Text = Message<String, Option<String>>;
+
+    fn fragment(keys: u64) -> Text {
+        let sib = |n: u64| Sib {
+            origin: (n % 3 * 200) as u32,
+            seq: n * n * n,
+            stamp: Stamp::from_bits(n.wrapping_mul(0x9e37_79b9).wrapping_sub(77)),
+            value: (n % 4 > 0).then(|| (n % 4 > 1).then(|| alloc::format!("value {n}"))),
+        };
+        let entry = |n: u64| (alloc::format!("key {n}"), (0..n % 4).map(|more| sib(n + more)).collect());
+        let origins = Vec::from([(ReplicaId::new(u64::MAX, 1), 5), (ReplicaId::new(300, 2), u64::MAX)]);
+        let entries = (0..keys).map(entry).collect();
+        let fragment =
+            Fragment { shard: 700, session: 9, answer: 128, number: 3, stamp: 1 << 60, origins, entries };
+        Message { shards: 4, body: Body::Fragment(fragment) }
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_serde() {
+        for keys in [0, 1, 2, 3, 100, 400] {
+            let message = fragment(keys);
+            let bytes = message.encode();
+            assert_eq!(bytes, crate::encode(&message));
+            assert!(Text::decode(&bytes).as_ref() == Ok(&message));
+            assert!(crate::decode::<Text>(&bytes).as_ref() == Ok(&message));
+        }
+    }
+
+    #[test]
+    fn what_serde_refuses_is_refused_and_what_it_reads_is_read_alike() {
+        let good = fragment(5).encode();
+        for at in 2..good.len() {
+            assert!(Text::decode(&good[..at]).is_err(), "cut at {at}");
+            for byte in [0, 1, 2, 0x7f, 0x80, 0xff] {
+                let mut bytes = good.clone();
+                bytes[at] = byte;
+                assert!(Text::decode(&bytes) == crate::decode::<Text>(&bytes), "{byte} at {at}");
+            }
+        }
+    }
+}
