@@ -1,7 +1,11 @@
 //! How it grows: convergence, traffic and memory by the number of nodes, as a table and as a picture.
 
+mod picture;
+
 use std::fmt::Write as _;
 use std::time::Duration;
+
+pub use picture::picture;
 
 use horde_supervisor::Restart;
 
@@ -34,7 +38,8 @@ pub struct Scale {
 }
 
 /// The sizes that are measured: nodes, and names with as many children.
-pub const SIZES: &[(usize, usize)] = &[(3, 1_000), (10, 1_000), (30, 1_000), (64, 1_000), (100, 1_000)];
+pub const SIZES: &[(usize, usize)] =
+    &[(3, 1_000), (10, 1_000), (30, 1_000), (64, 1_000), (100, 1_000), (10, 10_000), (10, 100_000)];
 
 /// How finely times are taken.
 const STEP: Duration = Duration::from_millis(5);
@@ -133,62 +138,4 @@ pub fn table(rows: &[Scale]) -> String {
         );
     }
     text
-}
-
-/// A line of the picture: its name, its colour, and what it shows of a run.
-type Series = (&'static str, &'static str, fn(&Scale) -> f64);
-
-/// The figures as a picture: each against the number of nodes, as a share of its highest.
-#[must_use]
-pub fn picture(rows: &[Scale]) -> String {
-    let series: [Series; 4] = [
-        ("converged, ms", "#1b6ca8", |row| row.converged.as_secs_f64() * 1e3),
-        ("taken over, ms", "#c0392b", |row| row.taken_over.as_secs_f64() * 1e3),
-        ("bytes per node", "#27804a", |row| row.bytes as f64),
-        ("idle bytes per second and node", "#8e6c1a", |row| row.idle as f64),
-    ];
-    let (width, height, left, top) = (640.0, 320.0, 60.0, 40.0);
-    let most = rows.iter().map(|row| row.nodes).max().unwrap_or(1) as f64;
-    let mut svg = String::from(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 980 400\" font-family=\"sans-serif\" font-size=\"12\">\n",
-    );
-    let _ = writeln!(svg, "<rect width=\"980\" height=\"400\" fill=\"white\"/>");
-    let _ = writeln!(
-        svg,
-        "<path d=\"M{left} {top}V{}H{}\" fill=\"none\" stroke=\"#444\"/>",
-        top + height,
-        left + width
-    );
-    for row in rows {
-        let x = left + width * row.nodes as f64 / most;
-        let _ = writeln!(
-            svg,
-            "<text x=\"{x:.0}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-            top + height + 18.0,
-            row.nodes
-        );
-    }
-    for (number, (name, colour, value)) in series.iter().enumerate() {
-        let highest = rows.iter().map(value).fold(f64::MIN_POSITIVE, f64::max);
-        let points: Vec<String> = rows
-            .iter()
-            .map(|row| {
-                let (x, y) = (row.nodes as f64 / most, value(row) / highest);
-                format!("{:.1},{:.1}", left + width * x, top + height * (1.0 - y))
-            })
-            .collect();
-        let _ = writeln!(
-            svg,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
-            points.join(" ")
-        );
-        let y = top + 20.0 * number as f64;
-        let _ = writeln!(
-            svg,
-            "<text x=\"{}\" y=\"{y}\" fill=\"{colour}\">{name}: at most {highest:.0}</text>",
-            left + width + 20.0
-        );
-    }
-    svg.push_str("</svg>\n");
-    svg
 }

@@ -3,6 +3,7 @@
 //! Each scenario is a short story on a quiet network; what must hold at its end is said where it is checked, and the whole
 //! cluster must be as it should besides.
 
+mod both;
 mod children;
 mod names;
 mod nodes;
@@ -25,7 +26,7 @@ pub type Scenario = (&'static str, fn() -> Option<String>);
 /// All of them.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
-    [children::ALL, names::ALL, nodes::ALL].concat()
+    [children::ALL, names::ALL, nodes::ALL, both::ALL].concat()
 }
 
 /// A second, in most stories.

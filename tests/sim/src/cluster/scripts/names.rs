@@ -26,6 +26,12 @@ fn register_many(world: &mut crate::cluster::World, count: u64) -> super::Story 
     Ok(())
 }
 
+/// How many of the first names every node finds that lives.
+fn found_everywhere(world: &crate::cluster::World, count: usize) -> usize {
+    let alive = world.nodes.iter().filter(|node| node.is_alive()).count();
+    (0..count).filter(|number| world.finders(&format!("k{number}")) == alive).count()
+}
+
 fn one_of_twenty() -> Option<String> {
     tell(
         2,
@@ -69,7 +75,7 @@ fn names_survive_a_split() -> Option<String> {
             world.wait(Duration::from_millis(2_500));
             world.isolate(2, false);
             world.wait(SECOND * 3);
-            let found = (0..60).filter(|number| world.finders(&format!("k{number}")) == 3).count();
+            let found = found_everywhere(world, 60);
             expect(found == 60, || format!("{found} of 60 names are found everywhere after a short split"))
         },
     )
@@ -87,7 +93,7 @@ fn names_return() -> Option<String> {
             world.wait(SECOND * 30);
             world.isolate(2, false);
             world.wait(SECOND * 3);
-            let found = (0..60).filter(|number| world.finders(&format!("k{number}")) == 3).count();
+            let found = found_everywhere(world, 60);
             expect(found == 60, || format!("{found} of 60 names are found everywhere after a long split"))
         },
     )
@@ -102,7 +108,7 @@ fn joining_loses_nothing() -> Option<String> {
             world.wait(SECOND);
             world.join();
             world.wait(SECOND * 3);
-            let found = (0..400).filter(|number| world.finders(&format!("k{number}")) == 3).count();
+            let found = found_everywhere(world, 400);
             expect(found == 400, || {
                 format!("{found} of 400 names are found everywhere after a third node joined")
             })
@@ -119,11 +125,11 @@ fn small_batches_lose_nothing() -> Option<String> {
     tell(2, small, |world| {
         register_many(world, 3_000)?;
         world.wait(SECOND * 3);
-        let found = (0..3_000).filter(|number| world.finders(&format!("k{number}")) == 2).count();
+        let found = found_everywhere(world, 3_000);
         expect(found == 3_000, || format!("{found} of 3,000 names arrived"))?;
         world.join();
         world.wait(SECOND * 5);
-        let found = (0..3_000).filter(|number| world.finders(&format!("k{number}")) == 3).count();
+        let found = found_everywhere(world, 3_000);
         expect(found == 3_000, || format!("{found} of 3,000 names came to the newcomer"))
     })
 }
