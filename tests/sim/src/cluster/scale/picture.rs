@@ -11,7 +11,7 @@ const SERIES: [Series; 5] = [
     ("taken over, ms", "#c0392b", |row| row.taken_over.as_secs_f64() * 1e3),
     ("messages per node", "#1b6ca8", |row| row.messages as f64),
     ("bytes per node", "#27804a", |row| row.bytes as f64),
-    ("idle bytes per second and node", "#8e6c1a", |row| row.idle as f64),
+    ("idle bytes/s per node", "#8e6c1a", |row| row.idle as f64),
     ("memory, MiB", "#6b3fa0", |row| row.memory.unwrap_or(0) as f64 / 1_024.0),
 ];
 
@@ -41,14 +41,14 @@ pub fn picture(rows: &[Scale]) -> String {
     };
     let by_names = Panel {
         rows: rows.iter().filter(|row| row.nodes == most).collect(),
-        left: 560.0,
+        left: 590.0,
         title: format!("by names and children, on {most} nodes"),
         along: |row| row.names,
     };
     let mut svg = String::from(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1080 370\" font-family=\"sans-serif\" font-size=\"12\">\n",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1140 370\" font-family=\"sans-serif\" font-size=\"12\">\n",
     );
-    svg.push_str("<rect width=\"1080\" height=\"370\" fill=\"white\"/>\n");
+    svg.push_str("<rect width=\"1140\" height=\"370\" fill=\"white\"/>\n");
     for panel in [by_nodes, by_names] {
         panel.draw(&mut svg);
     }
@@ -70,8 +70,10 @@ impl Panel<'_> {
         );
         let right = left + WIDTH;
         let _ = writeln!(svg, "<path d=\"M{left} {TOP}V{bottom}H{right}\" fill=\"none\" stroke=\"#444\"/>");
-        for row in &self.rows {
-            let (at, below, label) = (x(row), bottom + 18.0, (self.along)(row));
+        for (number, row) in self.rows.iter().enumerate() {
+            // Neighbours do not write over each other.
+            let below = bottom + if number % 2 == 0 { 18.0 } else { 32.0 };
+            let (at, label) = (x(row), (self.along)(row));
             let _ = writeln!(svg, "<text x=\"{at:.0}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>");
         }
         for (number, (name, colour, value)) in SERIES.iter().enumerate() {
