@@ -259,6 +259,7 @@ impl Names {
 
     /// Takes what membership says of all members, in place of what it said before.
     pub fn set_view(&mut self, now: Now, members: impl IntoIterator<Item = Member>) {
+        let unready: Vec<NodeId> = self.unready_peers().collect();
         self.nodes.set_view(now.monotonic, members);
         let hosts: Vec<NodeId> = self.nodes.hosts().map(|(id, _)| id.clone()).collect();
         let hosts: Vec<NodeId> = std::iter::once(self.local.clone()).chain(hosts).collect();
@@ -267,8 +268,26 @@ impl Names {
         self.hide();
         self.retake(now);
         self.neighbours(now);
+        self.learn_again(now, &unready);
         self.check_ready();
         self.pump(now);
+    }
+
+    fn unready_peers(&self) -> impl Iterator<Item = NodeId> {
+        let unready = self.nodes.hosts().filter(|(id, host)| !host.ready && self.peers.contains(*id));
+        unready.map(|(id, _)| id.clone())
+    }
+
+    /// What was synced with a host before it was ready may be less than what it has now: synced once more.
+    fn learn_again(&mut self, now: Now, unready: &[NodeId]) {
+        if self.ready {
+            return;
+        }
+        let readied = |id: &&NodeId| self.nodes.hosts().any(|(host, is)| host == *id && is.ready);
+        for id in unready.iter().filter(|id| self.peers.contains(*id)).filter(readied) {
+            self.synced.remove(id);
+            self.replica.peer_up(now, replica_id(id));
+        }
     }
 
     /// The network has a connection to `node`. Once more without a `link_down` between: a new connection.

@@ -13,6 +13,7 @@ pub(crate) fn members_of(view: &View, topic: &str) -> Vec<Member> {
         presence: match member.status {
             MemberStatus::Down => Presence::Down,
             MemberStatus::Left => Presence::Left,
+            MemberStatus::Joining => Presence::Joining,
             _ => Presence::Alive,
         },
         host: member.meta.hordes.get(topic).map(|horde| Host { ready: horde.ready }),

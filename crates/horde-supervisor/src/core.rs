@@ -158,6 +158,7 @@ impl Core {
                 MemberStatus::Down | MemberStatus::Left if quorum => Presence::Doubtful,
                 MemberStatus::Down | MemberStatus::Left => Presence::Gone,
                 MemberStatus::Leaving => Presence::Leaving,
+                MemberStatus::Joining if id == self.cluster.local() => Presence::Joining,
                 _ => Presence::Alive,
             };
             let kinds = member.meta.kinds.clone();

@@ -196,10 +196,14 @@ pub struct Children {
     ready: bool,
     /// Under a quorum policy: whether this node holds its lease. Without one, always.
     leased: bool,
+    /// From when on this node takes over what others ran.
+    acts_from: Duration,
     /// The epoch of the agreed configuration; 0 without a quorum policy.
     epoch: u64,
     /// Members whose records we have in whole since the lease was taken up.
     caught_up: BTreeSet<NodeId>,
+    /// Members that lost their lease, and whose records we do not have in whole since.
+    unlearnt: BTreeSet<NodeId>,
     draining: bool,
     /// What runs, starts, stops or waits here, by token.
     runs: BTreeMap<u64, Run>,
@@ -273,9 +277,11 @@ impl Children {
             faults: faults::Faults::default(),
             ready: false,
             leased: options.quorum == Quorum::None,
+            acts_from: Duration::ZERO,
             options,
             epoch: 0,
             caught_up: BTreeSet::new(),
+            unlearnt: BTreeSet::new(),
             draining: false,
             runs: BTreeMap::new(),
             run_of: BTreeMap::new(),

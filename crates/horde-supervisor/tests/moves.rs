@@ -31,6 +31,8 @@ struct Pair {
     members: [Member; 2],
     /// What `two` says once it is ready does not arrive.
     held: bool,
+    /// Nor does what it answers.
+    unanswered: bool,
     /// Neither reaches the other, and each knows that.
     split: bool,
     at: Duration,
@@ -48,7 +50,8 @@ impl Pair {
             Member { id, machine, presence, ready: false, degraded: false, processes, begun: 0, inbox }
         };
         let members = [member("one", Presence::Alive), member("two", Presence::Gone)];
-        let mut pair = Self { members, held: false, split: false, at: Duration::ZERO, next: 0 };
+        let mut pair =
+            Self { members, held: false, unanswered: false, split: false, at: Duration::ZERO, next: 0 };
         pair.look();
         pair.start("c");
         assert_eq!(pair.running(), all());
@@ -168,6 +171,7 @@ impl Pair {
             Effect::Request { number, request, .. } => {
                 self.members[1 - of].machine.request(now, number, request);
             }
+            Effect::Respond { .. } if of == 1 && self.unanswered => {}
             Effect::Respond { responder, response } => {
                 self.members[1 - of].machine.reply(now, responder, Ok(response));
             }
@@ -216,6 +220,22 @@ fn what_another_member_has_taken_is_not_started_again_before_its_record_comes() 
     pair.held = false;
     pair.pass(5);
     assert_eq!(pair.members[0].begun, begun);
+    assert_eq!(pair.running(), all());
+}
+
+#[test]
+fn a_child_that_may_run_elsewhere_already_is_not_restarted_here_beside_that() {
+    let mut pair = Pair::new();
+    (pair.held, pair.unanswered, pair.members[1].presence) = (true, true, Presence::Alive);
+    pair.look();
+    assert!(!pair.members[1].processes.is_empty());
+    assert_eq!(pair.running(), all());
+    for id in all() {
+        let now = pair.now();
+        pair.members[0].machine.restart(now, &ChildId::from(id), Duration::from_secs(60));
+    }
+    pair.settle();
+    pair.pass(5);
     assert_eq!(pair.running(), all());
 }
 

@@ -21,6 +21,11 @@ impl Heard {
         self.vector.get(origin as usize).copied().unwrap_or(0)
     }
 
+    /// All entries, by origin.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = u64> {
+        self.vector.iter().copied()
+    }
+
     /// True if the entry rose.
     pub(crate) fn raise(&mut self, origins: &Origins, origin: u32, seq: u64) -> bool {
         let place = origin as usize;

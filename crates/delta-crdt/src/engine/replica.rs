@@ -256,6 +256,13 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         true
     }
 
+    /// Of each shard, a hash of the vector and one of the writes it holds: where the first are equal, so are the second.
+    #[cfg(any(test, feature = "rule-switches"))]
+    #[doc(hidden)]
+    pub fn witness(&self) -> Vec<(u64, u64)> {
+        self.shards.iter().map(|shard| (shard.hash, shard.fingerprint)).collect()
+    }
+
     fn context(&self) -> Context<'_, W> {
         Context { origins: &self.origins, winner: &self.winner, rules: self.rules }
     }

@@ -26,6 +26,52 @@ fn the_last_of_three_writes_is_seen_everywhere() {
     assert!((0..3).all(|i| net.get(i, 7) == Some(3)));
 }
 
+/// All that a replica would send to another now.
+fn sent(from: &mut Replica<u64, u64>, to: ReplicaId) -> Vec<delta_crdt::Message<u64, u64>> {
+    let outputs = std::iter::from_fn(|| from.poll_output());
+    outputs
+        .filter_map(|output| match output {
+            Output::Send { to: whom, message } if whom == to => Some(message),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn what_everybody_holds_is_not_stable_while_something_beside_it_is_on_its_way() {
+    let (a, b) = (ReplicaId::new(1, 1), ReplicaId::new(2, 1));
+    let mut now = support::START;
+    let mut ours = Replica::new(a, Config::default(), LastWriter);
+    let mut theirs = Replica::new(b, Config::default(), LastWriter);
+    for (replica, peer) in [(&mut ours, b), (&mut theirs, a)] {
+        replica.set_members([a, b]);
+        replica.peer_up(now, peer);
+    }
+    // Both write the same key, and what `b` pushes is lost.
+    ours.put(now, 1, 10);
+    ours.flush(now);
+    theirs.put(now, 1, 20);
+    theirs.flush(now);
+    drop(sent(&mut theirs, a));
+    let mut seen = false;
+    for _ in 0..50 {
+        now.monotonic += Duration::from_millis(250);
+        now.unix_ms += 250;
+        ours.handle_timeout(now);
+        theirs.handle_timeout(now);
+        for message in sent(&mut ours, b) {
+            theirs.receive(now, a, message);
+        }
+        for message in sent(&mut theirs, a) {
+            ours.receive(now, b, message);
+            let both = ours.siblings(&1).count() == 2;
+            seen |= !both;
+            assert!(both || !ours.is_stable(&1), "a removal now would leave what `b` wrote");
+        }
+    }
+    assert!(seen && ours.is_stable(&1), "in the end it is known that all is known");
+}
+
 #[test]
 fn a_put_concurrent_with_a_removal_survives() {
     let mut net = Net::full(2, Config::default());

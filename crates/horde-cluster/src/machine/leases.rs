@@ -100,6 +100,8 @@ pub struct Leases {
     /// Who has heard of the present term.
     heard: BTreeSet<NodeId>,
     held: bool,
+    /// When the lease ends, by the last input.
+    ends: Option<Duration>,
     // What it promised to others: accused, then accuser and the round of its question.
     terms_of: BTreeMap<NodeId, u64>,
     promises: Promises<NodeId>,
@@ -150,6 +152,7 @@ impl Leases {
             next_beat: now,
             heard: BTreeSet::new(),
             held: false,
+            ends: None,
             terms_of: BTreeMap::new(),
             promises: Promises::new(),
             given: BTreeMap::new(),
@@ -184,7 +187,7 @@ impl Leases {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let beat = self.is_active().then_some(self.next_beat);
-        let lease = self.lease_end().filter(|_| self.held);
+        let lease = self.ends.filter(|_| self.held);
         let cases = self.cases.values().filter_map(|case| case.replace_at.filter(|at| *at > self.now));
         cases.chain(beat).chain(lease).min()
     }
@@ -356,6 +359,18 @@ impl Leases {
 
     fn warn(&mut self, text: String) {
         self.outputs.push_back(LeaseOutput::Warn(text));
+    }
+
+    /// What its queues hold and may hold. For tests.
+    #[cfg(feature = "faults")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn load(&self) -> Vec<(&'static str, usize, usize)> {
+        vec![
+            ("lives that have left", self.left.len(), MAX_GIVEN_UP),
+            ("cases", self.cases.len(), MAX_GIVEN_UP + self.members.len()),
+            ("voters", self.voters().len(), MAX_VOTERS),
+        ]
     }
 
     /// # Panics

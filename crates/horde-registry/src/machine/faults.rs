@@ -53,4 +53,25 @@ impl super::Names {
     pub fn break_replica(&mut self, rule: delta_crdt::Rule) {
         self.replica.break_rule(rule);
     }
+
+    /// Of each shard of the replica, a hash of its vector and one of what it holds.
+    #[doc(hidden)]
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn witness(&self) -> Vec<(u64, u64)> {
+        self.replica.witness()
+    }
+
+    /// What its queues hold and may hold.
+    #[doc(hidden)]
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn load(&self) -> Vec<(&'static str, usize, usize)> {
+        let names = self.holders.values().map(std::collections::BTreeSet::len).max().unwrap_or(0);
+        let (stats, config) = (self.replica.stats(), self.replica.config());
+        vec![
+            ("names of one process", names, self.config.max_names_per_process),
+            ("parked writes", stats.parked, config.max_parked * usize::from(config.shards)),
+        ]
+    }
 }

@@ -5,7 +5,8 @@ use super::{Names, Output};
 
 impl Names {
     /// Ready once synced from a host that is; or when there is no other host; or when none of them is ready and this
-    /// node is the lowest of all (somebody must be first).
+    /// node is the lowest of all (somebody must be first). Who has not joined yet does not know who else is there: it
+    /// is never the first.
     pub(super) fn check_ready(&mut self) {
         if self.ready {
             return;
@@ -16,7 +17,10 @@ impl Names {
             from_ready |= host.ready && self.synced.contains(id);
             lower |= *id < self.local;
         }
-        if from_ready || (!any_ready && !lower) || self.faults.has(Fault::ReadyBeforeSynced) {
+        if from_ready
+            || (!any_ready && !lower && !self.nodes.joining)
+            || self.faults.has(Fault::ReadyBeforeSynced)
+        {
             self.ready = true;
             self.outputs.push_back(Output::Ready);
         }

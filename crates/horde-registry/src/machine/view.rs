@@ -23,6 +23,8 @@ pub struct Member {
 pub enum Presence {
     /// It is there, or only suspected not to be.
     Alive,
+    /// It is there, and was not told yet who else is: it learns, and is nobody's first.
+    Joining,
     /// It is held for dead and may return: its names are hidden.
     Down,
     /// It said goodbye: its names are removed.
@@ -72,6 +74,8 @@ pub(super) struct Nodes {
     /// Linked nodes that sent a message of this registry: they host it, though the view may not say so yet.
     heard: BTreeSet<NodeId>,
     purge_after: Duration,
+    /// This node has not been told yet who else is there.
+    pub(super) joining: bool,
 }
 
 impl Nodes {
@@ -84,12 +88,14 @@ impl Nodes {
             links: BTreeSet::new(),
             heard: BTreeSet::new(),
             purge_after,
+            joining: false,
         }
     }
 
     /// Takes a new view in place of the one before; who was in it and is no more, is gone.
     pub(super) fn set_view(&mut self, now: Duration, members: impl IntoIterator<Item = Member>) {
         let members: BTreeMap<NodeId, Member> = members.into_iter().map(|m| (m.id.clone(), m)).collect();
+        self.joining = members.get(&self.local).is_some_and(|member| member.presence == Presence::Joining);
         for id in members.keys() {
             let latest = self.latest.entry(id.name().clone()).or_insert(id.incarnation());
             *latest = (*latest).max(id.incarnation());
@@ -103,7 +109,7 @@ impl Nodes {
         for member in members.into_values() {
             let standing = match member.presence {
                 _ if self.replaced(&member.id) => Standing::Gone,
-                Presence::Alive => Standing::Alive,
+                Presence::Alive | Presence::Joining => Standing::Alive,
                 Presence::Down => Standing::Down,
                 Presence::Left => Standing::Gone,
             };

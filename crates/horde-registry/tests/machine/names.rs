@@ -284,6 +284,36 @@ fn a_copy_alone_is_ready_at_once_and_the_lowest_of_those_that_begin_together_is_
     higher.names.set_view(now, [with(&a, Presence::Down), unready(&b)]);
     higher.drain();
     assert_eq!(higher.ready, 1, "a dead host keeps nobody waiting");
+    let mut joining = Site::new(a.clone(), Config::default());
+    joining.names.set_view(now, [Member { presence: Presence::Joining, ..unready(&a) }, unready(&b)]);
+    joining.drain();
+    assert_eq!(joining.ready, 0, "who has not joined does not know who else is there");
+    joining.names.set_view(now, [unready(&a), unready(&b)]);
+    joining.drain();
+    assert_eq!(joining.ready, 1);
+}
+
+#[test]
+fn what_was_synced_with_a_host_before_it_was_ready_does_not_count() {
+    let (lower, a, b) = (node("0", 1), node("a", 1), node("b", 1));
+    let unready = |id| Member { host: Some(Host { ready: false }), ..alive(id) };
+    let mut cluster = Cluster::new(&["a", "b"], &Config::default());
+    let now = cluster.now();
+    for (at, id) in [(0, &a), (1, &b)] {
+        cluster.sites[at] = Site::new(id.clone(), Config::default());
+        // Somebody lower waits as well: neither of the two goes ahead.
+        cluster.sites[at].names.set_view(now, [unready(&lower), unready(&a), unready(&b)]);
+    }
+    relink(&mut cluster, &[(0, 1)]);
+    cluster.settle();
+    assert_eq!(cluster.sites[1].ready, 0);
+    // By now `a` has caught up with others; what it had when the two synced is not what it has now.
+    let now = cluster.now();
+    cluster.sites[1].names.set_view(now, [unready(&lower), alive(&a), unready(&b)]);
+    cluster.sites[1].drain();
+    assert_eq!(cluster.sites[1].ready, 0, "it syncs once more first");
+    cluster.settle();
+    assert_eq!(cluster.sites[1].ready, 1);
 }
 
 #[test]

@@ -122,6 +122,10 @@ impl Children {
         };
         if let Some(run) = self.runs.get_mut(&token) {
             run.origins.push(origin);
+            // It starts anew where it goes; it may run there already, and must not start here beside that.
+            if matches!(run.phase, Phase::HandingOver { .. }) {
+                return;
+            }
             if matches!(run.phase, Phase::Backoff) {
                 return self.restart_run(now, token);
             }

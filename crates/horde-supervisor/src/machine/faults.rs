@@ -53,4 +53,34 @@ impl super::Children {
     pub fn break_replica(&mut self, rule: delta_crdt::Rule) {
         self.replica.break_rule(rule);
     }
+
+    /// Of each shard of the replica, a hash of its vector and one of what it holds.
+    #[doc(hidden)]
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn witness(&self) -> Vec<(u64, u64)> {
+        self.replica.witness()
+    }
+
+    /// What its queues hold and may hold.
+    #[doc(hidden)]
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn load(&self) -> Vec<(&'static str, usize, usize)> {
+        use super::run::{Phase, Why};
+        use crate::frame::LaunchKind;
+        let count =
+            |which: &dyn Fn(&Phase) -> bool| self.runs.values().filter(|run| which(&run.phase)).count();
+        let taken =
+            |phase: &Phase| matches!(phase, Phase::Starting(Some(LaunchKind::Takeover | LaunchKind::Move)));
+        let moves = |phase: &Phase| matches!(phase, Phase::Stopping(Why::Moving) | Phase::HandingOver { .. });
+        let moving = if self.draining { 0 } else { count(&moves) };
+        let (stats, config) = (self.replica.stats(), self.replica.config());
+        vec![
+            ("starts that wait until it is ready", self.parked.len(), self.options.max_waiting),
+            ("starts of others' children at once", count(&taken), self.options.max_starting),
+            ("moves at once", moving, self.options.max_moves),
+            ("parked writes", stats.parked, config.max_parked * usize::from(config.shards)),
+        ]
+    }
 }

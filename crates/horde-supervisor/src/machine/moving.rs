@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use horde_process::{ExitReason, State};
+use horde_process::{ExitReason, Pid, State};
 use horde_transport::{NodeId, RequestError};
 
 use super::launch::record_of;
 use super::requests::Purpose;
 use super::run::{Phase, Why};
-use super::{ChildId, ChildState, Children, Event, Now, Wanted};
+use super::{ChildState, Children, Event, Now, Wanted};
 use crate::config::Redistribution;
 use crate::error::StartError;
 use crate::frame::{Launch, LaunchKind, Request, Response};
@@ -135,9 +135,8 @@ impl Children {
         *asked = false;
         let silent = matches!(outcome, Err(RequestError::Timeout));
         match outcome {
-            Ok(Response::Started(Ok(_) | Err(StartError::AlreadyStarted(_)))) => {
-                let id = run.wish.id.clone();
-                self.moved(now, token, id, to);
+            Ok(Response::Started(Ok(pid) | Err(StartError::AlreadyStarted(pid)))) => {
+                self.moved(now, token, &pid, to);
             }
             // It may run there: the same offer finds itself, at once or with the next tick.
             Err(RequestError::Timeout | RequestError::Interrupted | RequestError::Unanswered) => {
@@ -155,7 +154,15 @@ impl Children {
         }
     }
 
-    fn moved(&mut self, now: Now, token: u64, id: ChildId, to: NodeId) {
+    fn moved(&mut self, now: Now, token: u64, pid: &Pid, to: NodeId) {
+        let Some(run) = self.runs.get_mut(&token) else { return };
+        let (id, life, restarts) = (run.wish.id.clone(), run.rank.life, std::mem::take(&mut run.origins));
+        let after = run.after.take_if(|(launch, _)| launch.life <= life);
+        // Who wanted it restarted has that: it was started anew, over there. Who wanted it started here does not.
+        self.tell(&id, restarts, &Ok(pid.clone()));
+        if let Some((_, origins)) = after {
+            self.tell(&id, origins, &Err(StartError::AlreadyStarted(pid.clone())));
+        }
         self.drop_run(now, token);
         self.patience.handed(now.monotonic, id.clone(), to.clone());
         self.emit(Event::Moved { id, to });

@@ -91,6 +91,11 @@ impl Patience {
         self.gone.get(owner).is_none_or(|since| *since + BLAME <= now)
     }
 
+    /// Since when a member that is listed is gone.
+    pub(super) fn gone_since(&self, node: &NodeId) -> Option<Duration> {
+        self.gone.get(node).copied()
+    }
+
     /// Whether nobody takes the child over yet.
     pub(super) fn waits(&self, now: Duration, id: &ChildId) -> bool {
         self.late.get(id).is_some_and(|until| now < *until)

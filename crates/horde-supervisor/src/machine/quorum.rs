@@ -120,10 +120,29 @@ impl Children {
         self.drain_replica(now);
     }
 
+    /// Under a quorum: a member has just lost its lease. What it took over before, and no other may do now, is not all known
+    /// here: nothing is taken over until it is, or until its lease is over for sure.
+    pub(super) fn learn_from(&mut self, now: Now, unreadied: &[NodeId]) {
+        if self.options.quorum == Quorum::None {
+            return;
+        }
+        for node in unreadied {
+            self.caught_up.remove(node);
+            self.unlearnt.insert(node.clone());
+            self.replica.peer_down(now, super::replica_id(node));
+            if self.roster.is_here(node) {
+                self.replica.peer_up(now, super::replica_id(node));
+            }
+        }
+        let roster = &self.roster;
+        self.unlearnt.retain(|node| roster.is_known(node) && !roster.is_gone(node));
+    }
+
     /// Under a quorum, ready is who holds its lease and has the records of everybody who may have acted meanwhile: of
     /// those here by a sync, and of those out of reach once their lease is over.
     pub(super) fn ready_if_caught_up(&mut self, now: Now) {
-        let known = !self.roster.has_doubtful()
+        let known = self.roster.has_joined()
+            && !self.roster.has_doubtful()
             && self.roster.others_here().all(|(node, heard)| !heard || self.caught_up.contains(node));
         if self.leased && !self.ready && known && self.options.quorum != Quorum::None {
             self.become_ready(now);
@@ -145,6 +164,10 @@ impl Children {
     pub(super) fn park(&mut self, ticket: u64, wish: Wish) {
         if let Some(user) = self.users.get_mut(&ticket) {
             user.parked = true;
+            if self.parked.len() >= self.options.max_waiting {
+                // Those whose time was over while they waited.
+                self.parked.retain(|(ticket, _)| self.users.contains_key(ticket));
+            }
             self.parked.push_back((ticket, wish));
         }
     }

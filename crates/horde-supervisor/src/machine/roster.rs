@@ -15,6 +15,8 @@ use crate::spec::Spec;
 pub enum Presence {
     /// It is here, suspected or not.
     Alive,
+    /// This node itself, while it was not told yet who else is here: it learns, and goes ahead of nobody.
+    Joining,
     /// Under a quorum: it is down, and its lease may still run. It keeps its place, and nobody replaces it.
     Doubtful,
     /// It is here and on its way out: nothing new is placed on it.
@@ -45,7 +47,7 @@ pub struct Host {
 impl Host {
     /// It takes part: messages to it arrive.
     fn is_here(&self) -> bool {
-        self.hosting && matches!(self.presence, Presence::Alive | Presence::Leaving)
+        self.hosting && matches!(self.presence, Presence::Alive | Presence::Joining | Presence::Leaving)
     }
 
     /// It has its place among those that coordinate and run children.
@@ -70,6 +72,8 @@ pub(super) struct RosterDiff {
     pub(super) disconnected: Vec<NodeId>,
     /// Hosts that were connected already and are ready now.
     pub(super) readied: Vec<NodeId>,
+    /// Hosts that were ready and are so no more.
+    pub(super) unreadied: Vec<NodeId>,
     /// Who coordinates or runs children is not the same as before.
     pub(super) placement_changed: bool,
 }
@@ -111,16 +115,21 @@ impl Roster {
         let (before, after) = (here(&self.hosts), here(&hosts));
         let ready = |hosts: &BTreeMap<NodeId, Host>, id| hosts.get(id).is_some_and(|host: &Host| host.ready);
         let readied = after.intersection(&before).filter(|id| ready(&hosts, id) && !ready(&self.hosts, id));
+        let unready = hosts.iter().filter(|(id, host)| !host.ready && ready(&self.hosts, id));
         let mut diff = RosterDiff {
+            unreadied: unready.map(|(id, _)| id.clone()).filter(|id| *id != self.me).collect(),
             connected: after.difference(&before).cloned().collect(),
             disconnected: before.difference(&after).cloned().collect(),
             readied: readied.cloned().collect(),
             placement_changed: false,
         };
-        for (id, _) in hosts.iter().filter(|(_, host)| host.hosting) {
+        // One that went out of sight before it could say whether it hosts this may do so, and know what ended here as running.
+        let counts =
+            |host: &Host| host.hosting || matches!(host.presence, Presence::Gone | Presence::Doubtful);
+        for (id, _) in hosts.iter().filter(|(_, host)| counts(host)) {
             self.replicas.insert(replica_id(id), id.clone());
         }
-        self.replicas.retain(|_, id| hosts.contains_key(id));
+        self.replicas.retain(|_, id| hosts.get(id).is_some_and(counts));
         diff.placement_changed = hosts != self.hosts;
         self.departed.extend(self.hosts.keys().filter(|id| !hosts.contains_key(*id)).cloned());
         self.departed.retain(|id| !hosts.contains_key(id));
@@ -197,6 +206,11 @@ impl Roster {
         self.hosts.contains_key(node) || self.departed.contains(node)
     }
 
+    /// Whether the membership names it now.
+    pub(super) fn lists(&self, node: &NodeId) -> bool {
+        self.hosts.contains_key(node)
+    }
+
     fn is_replaced(&self, node: &NodeId) -> bool {
         let later = NodeId::new(node.name().clone(), node.incarnation().saturating_add(1));
         self.hosts.range(later..).next().is_some_and(|(id, _)| id.name() == node.name())
@@ -248,7 +262,12 @@ impl Roster {
         let nobody_ready = self.hosts.iter().all(|(id, host)| *id == self.me || !host.teaches());
         let mut alive =
             self.hosts.iter().filter(|(_, host)| host.hosting && host.presence == Presence::Alive);
-        nobody_ready && alive.next().is_none_or(|(id, _)| *id == self.me)
+        self.has_joined() && nobody_ready && alive.next().is_none_or(|(id, _)| *id == self.me)
+    }
+
+    /// Whether this node knows who else is here.
+    pub(super) fn has_joined(&self) -> bool {
+        self.hosts.get(&self.me).is_none_or(|host| host.presence != Presence::Joining)
     }
 
     pub(super) fn is_ready(&self, node: &NodeId) -> bool {

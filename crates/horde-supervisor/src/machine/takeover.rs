@@ -1,6 +1,7 @@
 //! Members come and go: what they ran runs again elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use horde_process::ExitReason;
 use horde_transport::NodeId;
@@ -13,6 +14,10 @@ use super::run::Origin;
 use super::{ChildId, ChildState, Children, Effect, End, Event, Now, Record, ReplicaId};
 use crate::config::Quorum;
 use crate::frame::{Launch, LaunchKind, Request, Wish};
+
+/// How long a node that has just become ready under a quorum takes nothing over: until others know that it is, they place
+/// children without it, and what they took over meanwhile is on its way here.
+const NEWLY_READY: Duration = Duration::from_millis(500);
 
 impl Children {
     /// Whether our replica has caught up.
@@ -35,6 +40,7 @@ impl Children {
             self.replica.peer_down(now, super::replica_id(node));
             self.patience.has_met(node);
         }
+        self.learn_from(now, &diff.unreadied);
         self.patience.are_gone(now.monotonic, self.roster.gone());
         let replicas: Vec<ReplicaId> = self.roster.replicas().collect();
         self.replica.set_members(replicas);
@@ -53,6 +59,9 @@ impl Children {
         if self.options.quorum != Quorum::None {
             self.caught_up.insert(node.clone());
             self.ready_if_caught_up(now);
+            if self.unlearnt.remove(&node) && self.ready {
+                self.heal(now);
+            }
         } else if !self.ready && self.roster.is_ready(&node) {
             self.become_ready(now);
         }
@@ -63,6 +72,9 @@ impl Children {
 
     pub(super) fn become_ready(&mut self, now: Now) {
         self.ready = true;
+        if self.options.quorum != Quorum::None {
+            self.acts_from = now.monotonic + NEWLY_READY;
+        }
         self.effects.push_back(Effect::Ready);
         for (ticket, wish) in std::mem::take(&mut self.parked) {
             if let Some(user) = self.users.get_mut(&ticket) {
@@ -120,6 +132,7 @@ impl Children {
         // Without takeover a child waits for its node to come back; one that was forgotten will not.
         let waits = !self.options.takeover && !self.roster.has_departed(&record.owner);
         let waits = waits || self.patience.waits(now.monotonic, id);
+        let waits = waits || !self.knows_takers(now) || self.is_handed_over(now, &record);
         if !ours || busy || waits || !record.is_wanted() || !self.is_lost(&record.owner) {
             return;
         }
@@ -149,12 +162,31 @@ impl Children {
         self.run_again(now, id, &record, strikes);
     }
 
-    /// Tries again to place a child that no member could run. Returns whether one can now.
+    /// Under a quorum: whether a child was on its way to another member when its owner went, a moment ago. That one may run it,
+    /// and its record is on its way here.
+    fn is_handed_over(&self, now: Now, record: &Record) -> bool {
+        self.options.quorum != Quorum::None
+            && record.state == ChildState::Moving
+            && match self.patience.gone_since(&record.owner) {
+                Some(since) => now.monotonic < since + NEWLY_READY,
+                None => self.roster.lists(&record.owner),
+            }
+    }
+
+    /// Under a quorum: whether what others may have taken over is known here, and that this node is ready known to them.
+    fn knows_takers(&self, now: Now) -> bool {
+        now.monotonic >= self.acts_from && self.unlearnt.is_empty()
+    }
+
+    /// Tries again to place a child that no member could run. Returns whether one can now, or may soon.
     pub(super) fn place_again(&mut self, now: Now, id: &ChildId) -> bool {
         let Some(record) = self.replica.get(id).cloned() else { return false };
         let busy = self.taking.contains(id) || self.queued.contains_key(id) || self.run_of.contains_key(id);
         if record.state != ChildState::Unplaceable || !record.is_wanted() || busy {
             return busy;
+        }
+        if !self.knows_takers(now) {
+            return true;
         }
         self.ready
             && !self.draining

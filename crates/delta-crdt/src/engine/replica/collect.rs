@@ -41,7 +41,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         }
     }
 
-    /// Whether every member is known to hold the write that `key` shows.
+    /// Whether every member is known to hold the write that `key` shows, and nothing that a member has beside it is still
+    /// on its way to this replica: who removes the key now removes all of it.
     ///
     /// Known from the vectors that they have sent, never from silence; false for a key that shows nothing, and until
     /// [`Replica::set_members`] was called. Who keeps ends as values drops them when this is true.
@@ -52,7 +53,18 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let shard = &self.shards[place];
         let Some((_, sibs)) = shard.store.look(hash, key) else { return false };
         let Some(sib) = winning(&self.context(), sibs.as_slice()) else { return false };
-        self.stable(place).get(sib.origin as usize).is_some_and(|covered| sib.seq <= *covered)
+        let held = self.stable(place).get(sib.origin as usize).is_some_and(|covered| sib.seq <= *covered);
+        held && self.knows_all_heard_of(place)
+    }
+
+    /// Whether everything is here that the members have said they have. A write that a member made, or was told of, before
+    /// it had another one is concurrent with that, and would outlive its removal.
+    fn knows_all_heard_of(&self, place: usize) -> bool {
+        let mut peers = self.members.iter().flatten().filter_map(|member| self.peers.get(member));
+        peers.all(|peer| {
+            let mut heard = (0_u32..).zip(peer.heard[place].entries());
+            heard.all(|(origin, seq)| seq <= self.shards[place].covered(origin))
+        })
     }
 
     /// What every member is known to cover, by origin.

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use horde_ring::Accusation;
+use horde_ring::{Accusation, Agreed, Quorum};
 use horde_transport::NodeId;
 
 use super::wire::LeaseFrame;
 use super::{Leases, MAX_GIVEN_UP};
 use crate::MemberStatus;
+
+/// How long a case stands aside for a change of the voters, if that does not come: a few ballots.
+const ASIDE: Duration = Duration::from_millis(1_500);
 
 /// One node's case against one life in one term.
 #[derive(Debug)]
@@ -19,8 +22,12 @@ pub(super) struct Case {
     asked: BTreeSet<NodeId>,
     promised: BTreeSet<NodeId>,
     accusation: Accusation<NodeId>,
-    /// The accused lives, and nothing was replaced: the promises are given back.
+    /// The accused lives, or a change of the voters goes first, and nothing was replaced: the promises are given back.
     withdrawn: bool,
+    /// Since when somebody who promised has accepted a next configuration.
+    ahead_since: Option<Duration>,
+    /// Until when it stands aside for a change of the voters.
+    aside_until: Option<Duration>,
     /// From when on what it ran may run elsewhere. Once set, the case is never withdrawn.
     pub(super) replace_at: Option<Duration>,
 }
@@ -29,6 +36,12 @@ impl Case {
     /// Whether the lease of the accused is certainly over.
     pub(super) fn is_over(&self, now: Duration) -> bool {
         self.replace_at.is_some_and(|at| now >= at)
+    }
+
+    /// Whether the promises to this node keep the accused from a lease in another configuration, too.
+    pub(super) fn binds(&self, quorum: &Quorum<NodeId>, next: &Agreed<NodeId>) -> bool {
+        let left: BTreeSet<&NodeId> = next.ids().filter(|id| !self.promised.contains(*id)).collect();
+        !quorum.grants(next, &left)
     }
 }
 
@@ -88,9 +101,9 @@ impl Leases {
         }
         let term = self.terms_of.get(accused).copied().unwrap_or(0);
         match self.cases.get_mut(accused) {
-            Some(case) if !case.withdrawn => return,
+            Some(case) if !case.withdrawn || case.aside_until.is_some_and(|at| self.now < at) => return,
             Some(case) => {
-                case.withdrawn = false;
+                (case.withdrawn, case.aside_until) = (false, None);
                 case.term = case.term.max(term);
             }
             None => {
@@ -101,6 +114,8 @@ impl Leases {
                     promised: BTreeSet::new(),
                     accusation: Accusation::new(accused.clone()),
                     withdrawn: false,
+                    ahead_since: None,
+                    aside_until: None,
                     replace_at: None,
                 };
                 self.cases.insert(accused.clone(), case);
@@ -115,6 +130,7 @@ impl Leases {
         let round = self.round;
         if let Some(case) = self.cases.get_mut(accused) {
             case.round = round;
+            case.ahead_since = None;
             case.promised.clear();
             case.accusation = Accusation::new(accused.clone());
         }
@@ -125,12 +141,39 @@ impl Leases {
     pub(super) fn press_cases(&mut self) {
         let open: Vec<NodeId> = self.cases.keys().cloned().collect();
         for accused in open {
-            self.press(&accused);
+            let case = self.cases.get(&accused);
+            let aside = case.and_then(|case| case.aside_until);
+            let open = case.filter(|case| !case.withdrawn && case.replace_at.is_none());
+            let ahead = open.and_then(|case| case.ahead_since);
+            if ahead.is_some_and(|since| since + self.heartbeat <= self.now) {
+                self.stand_aside(&accused);
+            } else if aside.is_some_and(|until| until <= self.now) && !self.is_alive(&accused) {
+                self.accuse(&accused);
+            } else {
+                self.press(&accused);
+            }
+        }
+    }
+
+    /// A voter that promises has accepted a next configuration, which others, bound by what they promised, cannot accept:
+    /// nothing would ever be decided. A case that is open for that stands aside for the change.
+    fn stand_aside(&mut self, accused: &NodeId) {
+        if let Some(case) = self.cases.get_mut(accused) {
+            (case.withdrawn, case.aside_until) = (true, Some(self.now + ASIDE));
+            self.press(accused);
+        }
+    }
+
+    /// A configuration holds: what stood aside for it goes on.
+    pub(super) fn resume_cases(&mut self) {
+        for case in self.cases.values_mut() {
+            case.aside_until = case.aside_until.map(|until| until.min(self.now));
         }
     }
 
     fn press(&mut self, accused: &NodeId) {
-        let voters = self.voters();
+        let voters: Vec<(NodeId, bool)> =
+            self.voters().into_iter().map(|voter| (voter.clone(), self.is_alive(&voter))).collect();
         let Some(case) = self.cases.get_mut(accused) else { return };
         let (term, round) = (case.term, case.round);
         if case.withdrawn {
@@ -139,10 +182,15 @@ impl Leases {
             for to in asked {
                 self.deliver(&to, &frame);
             }
-        } else if case.replace_at.is_none() {
+        } else {
+            // Even of a case that is decided more promises are asked for: a later configuration may need them.
+            let open = case.replace_at.is_none();
             let silent: Vec<NodeId> = voters
                 .into_iter()
-                .filter(|voter| voter != accused && !case.promised.contains(voter))
+                .filter(|(voter, alive)| {
+                    (open || *alive) && voter != accused && !case.promised.contains(voter)
+                })
+                .map(|(voter, _)| voter)
                 .collect();
             case.asked.extend(silent.iter().cloned());
             let frame = LeaseFrame::Accuse { accused: accused.clone(), term, round };
@@ -173,6 +221,10 @@ impl Leases {
         self.given.entry(accused.clone()).or_default().insert(from.clone(), round);
         let epoch = self.accepted_epoch();
         self.deliver(from, &LeaseFrame::Promise { accused: accused.clone(), term, round, epoch });
+        if !self.members.contains_key(accused) {
+            // No verdict will come of a life that is not known here: this node must find out by itself that it is over.
+            self.accuse(accused);
+        }
     }
 
     pub(super) fn on_promise(&mut self, from: &NodeId, accused: &NodeId, term: u64, round: u64, epoch: u64) {
@@ -180,7 +232,13 @@ impl Leases {
             return;
         }
         let Some(case) = self.cases.get_mut(accused) else { return };
-        if case.round != round || case.withdrawn || case.replace_at.is_some() {
+        if case.round != round || case.withdrawn {
+            return;
+        }
+        if case.replace_at.is_some() {
+            if term == case.term {
+                case.promised.insert(from.clone());
+            }
             return;
         }
         if term > case.term {
@@ -190,12 +248,32 @@ impl Leases {
         }
         case.promised.insert(from.clone());
         case.accusation.promised(from.clone(), self.now, epoch);
-        let case = self.cases.get(accused).zip(self.agreed.as_ref());
-        let replace_at = case.and_then(|(case, agreed)| {
-            case.accusation.replace_at(&self.quorum, &self.counted(agreed), self.agreed_at, &self.terms)
-        });
+        let open = self.cases.get(accused).zip(self.agreed.as_ref());
+        let Some((replace_at, ahead)) = open.map(|(case, agreed)| {
+            let counted = self.counted(agreed);
+            let at = case.accusation.replace_at(&self.quorum, &counted, self.agreed_at, &self.terms);
+            (at, epoch > agreed.epoch())
+        }) else {
+            return;
+        };
         if let Some(case) = self.cases.get_mut(accused) {
             case.replace_at = replace_at;
+            if ahead {
+                case.ahead_since.get_or_insert(self.now);
+            }
+        }
+        self.conclude_across(accused, epoch);
+    }
+
+    /// Who promises may have accepted a next configuration, of which this node does not know whether it holds: the promises
+    /// are enough all the same if they are in each that can follow.
+    fn conclude_across(&mut self, accused: &NodeId, epoch: u64) {
+        let Some(agreed) = &self.agreed else { return };
+        let next = self.next_ones();
+        let Some(case) = self.cases.get_mut(accused).filter(|case| case.replace_at.is_none()) else { return };
+        let near = case.ahead_since.is_some() && epoch <= agreed.epoch() + 1 && !next.is_empty();
+        if near && next.iter().chain([agreed]).all(|one| case.binds(&self.quorum, one)) {
+            case.replace_at = Some(self.now.max(self.agreed_at) + self.terms.takeover_delay());
         }
     }
 
@@ -204,9 +282,11 @@ impl Leases {
         let Some(case) = self.cases.get_mut(id).filter(|case| case.replace_at.is_none()) else { return };
         if case.asked.is_empty() {
             self.cases.remove(id);
-        } else if !case.withdrawn {
-            case.withdrawn = true;
-            self.press(id);
+        } else {
+            case.aside_until = None;
+            if !std::mem::replace(&mut case.withdrawn, true) {
+                self.press(id);
+            }
         }
     }
 
@@ -226,7 +306,7 @@ impl Leases {
         let Some(case) = self.cases.get_mut(accused) else { return };
         if case.withdrawn && case.round == round {
             case.asked.remove(from);
-            if case.asked.is_empty() {
+            if case.asked.is_empty() && case.aside_until.is_none() {
                 self.cases.remove(accused);
             }
         }

@@ -24,6 +24,8 @@ pub(super) type Ballot = (u64, NodeId);
 pub(super) struct Acceptor {
     promised: Option<Ballot>,
     pub(super) accepted: Option<(Ballot, BTreeSet<NodeId>)>,
+    /// When that was.
+    accepted_at: Option<Duration>,
 }
 
 /// An attempt of this node's at the next epoch.
@@ -41,7 +43,10 @@ pub(super) struct Proposal {
 impl Leases {
     /// The lowest voter that is here leads the change that is due, if one is.
     pub(super) fn change(&mut self) {
-        let leads = self.voters().into_iter().find(|voter| self.is_alive(voter)).as_ref() == Some(&self.me);
+        let first = self.voters().into_iter().find(|voter| self.is_alive(voter));
+        // What one has accepted is brought to an end: until then its word counts in neither configuration.
+        let waits = self.acceptor.accepted_at.is_some_and(|at| at + 3 * BALLOT <= self.now);
+        let leads = first.as_ref() == Some(&self.me) || waits && self.votes(&self.me);
         let fresh = self.proposal.as_ref().is_some_and(|proposal| self.now < proposal.begun + BALLOT);
         if !leads || fresh {
             return;
@@ -146,9 +151,16 @@ impl Leases {
         voters: BTreeSet<NodeId>,
     ) {
         let late = self.acceptor.promised.as_ref().is_some_and(|promised| *promised > ballot);
+        let next = configuration(epoch, &voters);
         let settled = |accused: &NodeId| {
-            let over = self.cases.get(accused).is_some_and(|case| case.is_over(self.now));
-            !voters.contains(accused) && (over || self.left.contains(accused))
+            let over = self.cases.get(accused).filter(|case| case.is_over(self.now));
+            match voters.contains(accused) {
+                // It said goodbye, or an operator vouches for its end.
+                _ if self.left.contains(accused) => true,
+                // What this node was promised for good binds enough of the next voters, too.
+                true => over.is_some_and(|case| case.binds(&self.quorum, &next)),
+                false => over.is_some(),
+            }
         };
         let concerned = self.votes(&self.me) || voters.contains(&self.me);
         if epoch != self.next_epoch() || late || !concerned || !self.given.keys().all(settled) {
@@ -156,6 +168,7 @@ impl Leases {
         }
         self.acceptor.promised = Some(ballot.clone());
         self.acceptor.accepted = Some((ballot.clone(), voters));
+        self.acceptor.accepted_at = Some(self.now);
         self.deliver(from, &LeaseFrame::Accepted { epoch, ballot });
     }
 
@@ -183,7 +196,25 @@ impl Leases {
         self.accepts.clear();
         self.acceptor = Acceptor::default();
         self.proposal = None;
+        self.resume_cases();
         self.beat();
+    }
+
+    /// Every configuration that can follow: one voter fewer, or one of an expected node that has no vote. None are told by
+    /// a node that expects nobody: it does not know who may come.
+    pub(super) fn next_ones(&self) -> Vec<Agreed<NodeId>> {
+        let voters = self.voters();
+        if self.expected.is_empty() {
+            return Vec::new();
+        }
+        let fewer = voters.iter().map(|gone| voters.iter().filter(|id| *id != gone).cloned().collect());
+        let absent = self.expected.iter().filter(|name| voters.iter().all(|voter| voter.name() != *name));
+        let more = absent.map(|name| {
+            let any = NodeId::new(name.clone(), u64::MAX);
+            voters.iter().cloned().chain([any]).collect()
+        });
+        let all: Vec<BTreeSet<NodeId>> = fewer.chain(more).collect();
+        all.iter().map(|voters| configuration(self.next_epoch(), voters)).collect()
     }
 
     /// The epoch up to which this node has accepted configurations, chosen or not.

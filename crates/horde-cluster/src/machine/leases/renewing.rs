@@ -84,7 +84,8 @@ impl Leases {
 
     /// Takes the lease up, or lays it down.
     pub(super) fn judge_lease(&mut self) {
-        let granted = self.lease_end().is_some_and(|end| self.now < end);
+        self.ends = self.lease_end();
+        let granted = self.ends.is_some_and(|end| self.now < end);
         let here = |status: MemberStatus| status.is_alive() && status != MemberStatus::Unreachable;
         let mut here = self.members.iter().filter(|(id, status)| **id != self.me && here(**status));
         let known = here.all(|(id, _)| self.heard.contains(id));

@@ -204,6 +204,25 @@ impl World {
         }
     }
 
+    /// The same without restarts.
+    fn upset(&mut self) {
+        let ids: Vec<NodeId> = self.nodes.keys().cloned().collect();
+        let (a, b) = (self.pick(&ids), self.pick(&ids));
+        match self.below(8) {
+            0 | 1 => drop(self.cut.insert((a, b))),
+            2 => self.cut.clear(),
+            choice => {
+                let status = if choice < 6 { MemberStatus::Down } else { MemberStatus::Up };
+                self.nodes.get_mut(&a).unwrap().verdicts.insert(b, status);
+                self.show(&a);
+            }
+        }
+    }
+
+    fn leases(&self) -> Vec<&Leases> {
+        self.nodes.values().map(|node| &node.leases).collect()
+    }
+
     fn pick(&mut self, ids: &[NodeId]) -> NodeId {
         ids[usize::try_from(self.below(ids.len() as u64)).unwrap()].clone()
     }
@@ -372,6 +391,31 @@ fn nobody_acts_who_was_given_up_whatever_the_verdicts_the_network_and_the_clocks
         world.run(6_000);
         let (holders, all) = (world.holders(), world.nodes.len());
         assert!(restarted || holders == all, "seed {seed}: {holders} of {all} hold a lease after the heal");
+    }
+}
+
+#[test]
+fn with_a_minority_restarted_in_the_midst_of_it_everybody_gets_a_lease_back() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, 5, 1);
+        world.run(1_500);
+        let mut lives = [1; 2];
+        for _ in 0..60 {
+            let pause = world.below(250);
+            world.run(pause);
+            world.upset();
+            // The same two of five, again and again: their votes are taken from them while others are accused.
+            if world.below(12) == 0 {
+                let which = usize::try_from(world.below(2)).unwrap();
+                world.restart(&id(3 + which, lives[which]));
+                lives[which] += 1;
+            }
+        }
+        world.cut.clear();
+        world.loss = 0;
+        world.all_see(MemberStatus::Up);
+        world.run(15_000);
+        assert_eq!(world.holders(), 6, "seed {seed}: {world:#?}", world = world.leases());
     }
 }
 
