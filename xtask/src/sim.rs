@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Run each seed twice and compare the traces.
     #[arg(long)]
     pub(crate) doublecheck: bool,
+    /// Run each seed twice that this number divides.
+    #[arg(long, value_name = "N", conflicts_with = "doublecheck")]
+    pub(crate) doublecheck_every: Option<u64>,
     /// Break each rule on the list of deliberate faults, and look how many seeds it takes until that is noticed.
     #[arg(long, conflicts_with_all = ["seeds", "first", "seed"])]
     pub(crate) broken: bool,
@@ -41,8 +44,13 @@ pub(crate) struct Args {
 /// Runs the simulator; its output, whose last line is `sim: N seeds, F failed`, is the command's.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut command = shell::cargo(["run", "--quiet", "--release", "-p", "horde-sim", "--"]);
-    let numbers =
-        [("--seeds", args.seeds), ("--first", args.first), ("--nodes", args.nodes), ("--seed", args.seed)];
+    let numbers = [
+        ("--seeds", args.seeds),
+        ("--first", args.first),
+        ("--nodes", args.nodes),
+        ("--seed", args.seed),
+        ("--doublecheck-every", args.doublecheck_every),
+    ];
     for (flag, number) in numbers {
         if let Some(number) = number {
             command.arg(flag).arg(number.to_string());

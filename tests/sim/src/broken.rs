@@ -65,8 +65,9 @@ pub const BROKEN: &[Deliberate] = &[
     fault(Broken::Names(NamesFault::LoserTakesAgain), 100, &["Key(k"]),
     fault(Broken::Names(NamesFault::ReadyBeforeSynced), 100, &["is ready and lacks"]),
     fault(Broken::Names(NamesFault::BelievesRemovals), 100, &["and reads"]),
-    fault(Broken::Children(ChildrenFault::DeletesBeforeStart), 100, &["and runs 0 times"]),
-    fault(Broken::Children(ChildrenFault::EndsByRemoval), 100, &["was ended in life"]),
+    fault(Broken::Names(NamesFault::KeepsTheDead), 100, &["virtual time stands still"]),
+    fault(Broken::Children(ChildrenFault::DeletesBeforeStart), 100, &["and runs 0 times", "shall run, is removed"]),
+    fault(Broken::Children(ChildrenFault::EndsByRemoval), 100, &["was ended in life", "shall run, is removed"]),
     fault(Broken::Children(ChildrenFault::ActsBeforeSynced), 100, &["is ready and lacks"]),
     fault(Broken::Children(ChildrenFault::PlacesBySize), 100, &["belongs to"]),
     fault(Broken::Children(ChildrenFault::LoserWritesAgain), 100, &["runs on", "is named by no record"]),
@@ -105,7 +106,7 @@ pub fn catch(fault: &Deliberate) -> (Option<Caught>, Vec<Caught>) {
             Broken::Replica(_) | Broken::OneEpoch => crate::replicas::run(seed, None, broken, rule.damages()),
             _ => crate::cluster::run(&crate::cluster::Setup { seed, broken, bend, ..Default::default() }),
         });
-        outcome.failure.or(outcome.overlap)
+        outcome.failure
     };
     let mut others = Vec::new();
     for seed in 1..=fault.within {

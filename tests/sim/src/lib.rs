@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub use broken::{BROKEN, Broken, Caught, Deliberate, catch};
 pub use cluster::{SIZES, Scale, Scenario, picture, scale, scenarios, table};
 pub use history::History;
-pub use reduce::{Reduced, reduce};
+pub use reduce::{Reduced, reduce, reduce_broken};
 pub use rng::Rng;
 
 /// What a run of one seed came to.
@@ -29,9 +29,6 @@ pub use rng::Rng;
 pub struct Outcome {
     /// What went wrong, if something did.
     pub failure: Option<String>,
-    /// What is known to happen now and then and is not mended yet: counted, and a failure only if it is asked for. Two copies
-    /// of a child at once under a quorum; a member that is ready too early, or Down though others hear it.
-    pub overlap: Option<String>,
     /// What happened, for a person who reads it.
     pub history: History,
     /// How many events the run had.

@@ -1,8 +1,11 @@
 //! Runs seeds of the simulator.
 
+mod many;
+
 use std::process::ExitCode;
 
 use clap::Parser;
+use many::Many;
 
 /// Runs the cluster's machines in one thread, under virtual time, from seeds.
 #[derive(Debug, Parser)]
@@ -22,15 +25,18 @@ struct Args {
     /// Runs each seed twice and compares the traces.
     #[arg(long)]
     doublecheck: bool,
+    /// Runs each seed twice that this number divides.
+    #[arg(long, default_value_t = 0, value_name = "N", conflicts_with = "doublecheck")]
+    doublecheck_every: u64,
+    /// How many seeds run at once; by default as many as there are cores.
+    #[arg(long)]
+    threads: Option<usize>,
     /// Breaks each rule on the list of deliberate faults, and looks how many seeds it takes until that is noticed.
     #[arg(long, conflicts_with_all = ["seeds", "first", "seed"])]
     broken: bool,
     /// Of the deliberate faults only those whose name has this in it.
     #[arg(long, requires = "broken")]
     only: Option<String>,
-    /// What is only counted else is a failure: two copies at once under a quorum, a member ready too early or Down too soon.
-    #[arg(long)]
-    strict: bool,
     /// Measures larger and larger clusters, and draws the figures into this file.
     #[arg(long, conflicts_with_all = ["seeds", "first", "seed"], num_args = 0..=1, default_missing_value = "target/sim-scale.svg")]
     scale: Option<std::path::PathBuf>,
@@ -67,49 +73,22 @@ fn main() -> ExitCode {
 }
 
 /// Runs seeds, and says which fail.
-#[expect(clippy::print_stdout, reason = "it is what the command is for")]
 fn many(args: &Args) -> ExitCode {
-    let (mut failed, mut events, mut doubled) = (0_u64, 0_u64, 0_u64);
-    for seed in args.first..args.first.saturating_add(args.seeds) {
-        let outcome = horde_sim::run(seed, args.nodes);
-        events += outcome.events;
-        doubled += u64::from(outcome.overlap.is_some());
-        let strict = || outcome.overlap.clone().filter(|_| args.strict);
-        let failure = outcome.failure.clone().or_else(strict).or_else(|| differs(args, seed, &outcome));
-        if let Some(failure) = failure {
-            failed += 1;
-            println!("seed {seed}: {failure}");
-            println!("REPRODUCE WITH: cargo xtask sim --seed {seed}");
-        }
-    }
-    if doubled > 0 {
-        println!("in {doubled} seeds something doubtful happened (--strict shows it)");
-    }
-    println!("sim: {} seeds, {failed} failed ({events} events)", args.seeds);
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let twice_every = if args.doublecheck { 1 } else { args.doublecheck_every };
+    let Args { first, seeds, nodes, .. } = *args;
+    Many { first, seeds, nodes, twice_every, threads: args.threads.unwrap_or_else(cores) }.run()
 }
 
 /// Runs one seed, and prints what happened.
 fn one(seed: u64, args: &Args) -> ExitCode {
     let outcome = horde_sim::run(seed, args.nodes);
-    let differs = differs(args, seed, &outcome);
+    let differs = args.doublecheck.then(|| many::differs(seed, args.nodes, &outcome)).flatten();
     let told = match outcome.failure {
         Some(_) => outcome,
         None => horde_sim::run_cluster(seed, args.nodes, None),
     };
     verdict(seed, horde_sim::Outcome { failure: told.failure.clone().or(differs), ..told })
-}
-
-/// Whether a second run of the seed is another, if that is asked.
-fn differs(args: &Args, seed: u64, outcome: &horde_sim::Outcome) -> Option<String> {
-    if !args.doublecheck {
-        return None;
-    }
-    let again = horde_sim::run(seed, args.nodes);
-    let same = again.trace == outcome.trace
-        && again.events == outcome.events
-        && again.history.trace() == outcome.history.trace();
-    (!same).then(|| "two runs of one seed differ".to_owned())
 }
 
 #[expect(clippy::print_stdout, reason = "it is what the command is for")]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::Outcome;
 use crate::cluster::{Setup, run};
+use crate::{Broken, Outcome};
 
 /// Runs that a reduction may take.
 const MOST: u32 = 400;
@@ -25,10 +25,16 @@ pub struct Reduced {
 /// the seed does not fail.
 #[must_use]
 pub fn reduce(seed: u64, nodes: Option<usize>) -> Option<Reduced> {
+    reduce_broken(seed, nodes, None)
+}
+
+/// The same with a rule broken on all nodes.
+#[must_use]
+pub fn reduce_broken(seed: u64, nodes: Option<usize>, broken: Option<Broken>) -> Option<Reduced> {
     let mut runs = 0;
     let mut fails = |keep: Option<&BTreeSet<u32>>, told: bool| {
         runs += 1;
-        let setup = Setup { seed, nodes, keep: keep.cloned(), told, ..Setup::default() };
+        let setup = Setup { seed, nodes, keep: keep.cloned(), broken, told, ..Setup::default() };
         crate::guarded(|| run(&setup))
     };
     let first = fails(None, false);
@@ -70,5 +76,18 @@ mod tests {
     fn failures_that_differ_in_numbers_alone_are_of_one_kind() {
         assert_eq!(kind("c1 runs on n2 at 3.5s\nmore"), kind("c20 runs on n0 at 14s\nother"));
         assert_ne!(kind("c1 runs twice"), kind("c1 was lost"));
+    }
+
+    #[test]
+    fn a_failing_run_is_shortened_and_what_is_left_fails_in_the_same_way() {
+        let broken = Broken::Membership(horde_cluster::machine::Fault::NeverReturns);
+        let fault = crate::BROKEN.iter().find(|fault| fault.rule == broken).expect("it is on the list");
+        let (seed, failure) = crate::catch(fault).0.expect("the fault is noticed");
+        let reduced = reduce_broken(seed, None, Some(broken)).expect("the seed fails");
+        let left = reduced.outcome.failure.clone().expect("what is left fails");
+        assert_eq!(kind(&left), kind(&failure));
+        assert!(reduced.keep.len() < reduced.planned as usize / 2, "{reduced:?}");
+        let setup = Setup { seed, broken: Some(broken), keep: Some(reduced.keep), ..Setup::default() };
+        assert_eq!(crate::guarded(|| run(&setup)).failure, Some(left), "and does so again");
     }
 }

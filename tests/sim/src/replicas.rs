@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use delta_crdt::{Config, LastWriter, Message, Now, Output, Replica, ReplicaId, Warning};
+use delta_crdt::{Config, LastWriter, Message, Now, Output, Record, Replica, ReplicaId, Warning};
 
 use crate::queue::Queue;
 use crate::{Broken, History, Outcome, Rng};
@@ -20,6 +20,13 @@ enum Happening {
     Wake(usize, u64),
 }
 
+/// What a replica has on its disk: the end of the log may be lost with a crash.
+#[derive(Debug, Clone, Default)]
+struct Disk {
+    log: Vec<Record<u64, u64>>,
+    durable: usize,
+}
+
 struct World {
     rng: Rng,
     queue: Queue<Happening>,
@@ -27,6 +34,8 @@ struct World {
     replicas: Vec<Map>,
     /// Which side of the partition a replica is on.
     side: Vec<u64>,
+    /// In runs with storage: what each replica has written to its disk, and how much of that would survive a crash.
+    disks: Option<Vec<Disk>>,
     skew: Vec<u64>,
     wakes: Vec<u64>,
     loss: u64,
@@ -35,12 +44,18 @@ struct World {
     forgets: bool,
     events: u64,
     broken: Option<Broken>,
+    /// What went wrong on the way, first.
+    wrong: Option<String>,
     /// Two replicas said that they differ under equal vectors.
     diverged: Option<String>,
+    /// One of them lost a write, on purpose: now they do.
+    damaged: bool,
 }
 
 /// Faults end after this, and quiet must bring all replicas together.
 const BUSY: Duration = Duration::from_secs(20);
+/// How many events pass between two looks at all replicas.
+const EACH: u64 = 16;
 const QUIET: Duration = Duration::from_secs(20);
 
 /// Runs the replicas of a seed. With `damage`, one of them loses a write at the end behind the machine's back.
@@ -75,6 +90,7 @@ impl World {
             replicas: (0..count).map(|node| replica(id(node), config.clone(), broken)).collect(),
             broken,
             side: vec![0; count],
+            disks: None,
             skew: (0..count)
                 .map(|_| if rng.chance(20) { rng.below(7_200_000) } else { rng.below(50) })
                 .collect(),
@@ -83,9 +99,15 @@ impl World {
             keys: if rng.chance(30) { rng.between(20, 200) } else { rng.between(1, 6) },
             forgets: rng.chance(30),
             events: 0,
+            wrong: None,
             diverged: None,
+            damaged: false,
             rng,
         };
+        if world.rng.chance(40) && broken != Some(Broken::OneEpoch) {
+            world.disks = Some(vec![Disk::default(); count]);
+            world.replicas.iter_mut().for_each(Map::record);
+        }
         world.reconnect();
         let most = if world.keys > 6 { 600 } else { 120 };
         for _ in 0..world.rng.between(5, most) {
@@ -135,6 +157,32 @@ impl World {
         while let Some(happening) = self.queue.next(until) {
             self.events += 1;
             self.happen(happening);
+            if self.events.is_multiple_of(EACH) && !self.damaged {
+                self.compare();
+            }
+        }
+        if self.queue.stands_still() {
+            self.wrong.get_or_insert_with(|| "replicas: virtual time stands still".to_owned());
+        }
+    }
+
+    /// Equal vectors mean equal states, at any moment.
+    fn compare(&mut self) {
+        for (at, one) in self.replicas.iter().enumerate() {
+            for other in &self.replicas[at + 1..] {
+                let told = one.witness().into_iter().zip(other.witness());
+                let differs = |((vector, state), (same, another)): &((u64, u64), (u64, u64))| {
+                    vector == same && state != another
+                };
+                if let Some(shard) = told.enumerate().find(|(_, pair)| differs(pair)).map(|(shard, _)| shard)
+                {
+                    let (one, other) = (one.id(), other.id());
+                    let text = format!(
+                        "replicas: shard {shard} of {one:?} and {other:?} differs under equal vectors"
+                    );
+                    self.wrong.get_or_insert(text);
+                }
+            }
         }
     }
 
@@ -185,14 +233,27 @@ impl World {
         self.drain(node);
     }
 
-    /// A crash without storage: a new epoch, and nothing known.
+    /// A crash: a new epoch, and nothing known but what was durable, if there is storage.
     fn restart(&mut self, node: usize) {
         let old = self.replicas[node].id();
         let epoch = if self.broken == Some(Broken::OneEpoch) { old.epoch } else { old.epoch + 1 };
         let id = ReplicaId { node: old.node, epoch };
         let config = self.replicas[node].config().clone();
         self.history.note(self.queue.now, node, || format!("restarts as epoch {}", id.epoch));
-        self.replicas[node] = replica(id, config, self.broken);
+        self.replicas[node] = match self.disks.as_mut().map(|disks| &mut disks[node]) {
+            Some(disk) => {
+                disk.log.truncate(disk.durable);
+                let now = Now { monotonic: self.queue.now, unix_ms: self.skew[node] + 1_700_000_000_000 };
+                let restored = Map::restore(now, id, config, LastWriter, disk.log.clone());
+                let mut restored = restored.unwrap_or_else(|error| panic!("a log is not read: {error:?}"));
+                if let Some(Broken::Replica(rule)) = self.broken {
+                    restored.break_rule(rule);
+                }
+                restored.record();
+                restored
+            }
+            None => replica(id, config, self.broken),
+        };
         for other in (0..self.replicas.len()).filter(|other| *other != node) {
             let now = self.now(other);
             self.replicas[other].peer_down(now, old);
@@ -216,6 +277,7 @@ impl World {
                 self.queue.after(delay, Happening::Deliver { from, to, message });
             }
         }
+        self.save(node);
         if let Some(at) = self.replicas[node].poll_timeout() {
             self.wakes[node] += 1;
             let wake = Happening::Wake(node, self.wakes[node]);
@@ -233,6 +295,7 @@ impl World {
         if !self.replicas[node].lose(&key) {
             return None;
         }
+        self.damaged = true;
         self.pass(self.queue.now + QUIET);
         let told = self.diverged.take().is_some();
         let wrong = match self.replicas.iter().all(|map| keys(map) == shown) {
@@ -243,6 +306,19 @@ impl World {
         Some(format!("replicas: {key} was lost behind the machine's back, and {wrong}"))
     }
 
+    /// Writes down what has changed, a while before it is durable; a long log is replaced by a snapshot.
+    fn save(&mut self, node: usize) {
+        let Some(disk) = self.disks.as_mut().map(|disks| &mut disks[node]) else { return };
+        disk.log.extend(self.replicas[node].take_log());
+        if disk.log.len() > 200 && self.rng.chance(10) {
+            disk.log = self.replicas[node].snapshot();
+            disk.durable = disk.log.len();
+        }
+        if self.rng.chance(60) {
+            disk.durable = disk.log.len();
+        }
+    }
+
     fn verdict(&self) -> Option<String> {
         let shown: BTreeSet<BTreeMap<u64, u64>> = self
             .replicas
@@ -250,8 +326,8 @@ impl World {
             .map(|replica| replica.iter().map(|(key, value)| (*key, *value)).collect())
             .collect();
         self.replicas.iter().for_each(Map::check_invariants);
-        if self.diverged.is_some() {
-            return self.diverged.clone();
+        if self.wrong.is_some() || self.diverged.is_some() {
+            return self.wrong.clone().or_else(|| self.diverged.clone());
         }
         (shown.len() > 1)
             .then(|| format!("replicas: {} different states after heal and quiet: {shown:?}", shown.len()))

@@ -3,6 +3,8 @@
 mod answers;
 mod children;
 mod down;
+mod equal;
+mod limits;
 mod moves;
 mod names;
 mod overlap;
@@ -15,6 +17,8 @@ use super::World;
 
 /// How many steps pass between two looks at all that a node's machines hold.
 const EACH: u64 = 16;
+/// How many events of the cluster pass between two looks at all nodes together.
+pub(crate) const ALL: u64 = 256;
 
 impl World {
     /// The cheap part, after each step of a node.
@@ -27,6 +31,14 @@ impl World {
             sim.leases.check_invariants();
         }
         if let Some(trouble) = self.names_are_read_where_they_are_written(node) {
+            self.fail(trouble);
+        }
+    }
+
+    /// What holds at any moment, of all nodes together: now and then.
+    pub(crate) fn check_always(&mut self) {
+        let trouble = self.equal_vectors_mean_equal_states().or_else(|| self.queues_are_bounded());
+        if let Some(trouble) = trouble {
             self.fail(trouble);
         }
     }

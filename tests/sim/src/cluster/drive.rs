@@ -16,6 +16,9 @@ use super::net::{ChildrenMessage, Frame, NamesMessage, Reply, Sync};
 use super::node::{Asked, CHILDREN, NAMES};
 use super::{Arrival, Happening, World};
 
+/// More outputs of a node's machines in one step mean that they never end.
+const MOST: u32 = 1_000_000;
+
 impl World {
     /// Gives a node's machines what has come.
     pub(crate) fn hear(&mut self, node: usize, arrival: Arrival) {
@@ -168,7 +171,11 @@ impl World {
 
     /// Performs all that a node's machines ask for, and says when its drivers look next.
     pub(crate) fn settle(&mut self, node: usize) {
-        loop {
+        for done in 0_u32.. {
+            if done == MOST {
+                self.fail(format!("n{node} asks for ever more to be done, and virtual time stands still"));
+                break;
+            }
             let sim = &mut self.nodes[node];
             if let Some(output) = sim.membership.poll_output() {
                 self.membership_output(node, output);
@@ -182,7 +189,7 @@ impl World {
                 break;
             }
         }
-        drop(self.nodes[node].children.take_changes());
+        self.check_removals(node);
         if self.nodes[node].is_alive() {
             if self.plan.checked {
                 self.check_step(node);

@@ -17,6 +17,8 @@ use super::{Arrival, Happening, World};
 pub(crate) enum Fault {
     Kill,
     Revive(usize),
+    /// The same, by an operator who looks after the faults have ended.
+    Return(usize),
     Pause,
     Resume(usize, u64),
     Split,
@@ -67,10 +69,14 @@ impl World {
     }
 
     pub(crate) fn fault(&mut self, fault: &Fault) {
+        if let Fault::Return(node) = *fault {
+            return self.revive(node);
+        }
         if self.calm {
             return;
         }
         match *fault {
+            Fault::Return(_) => {}
             Fault::Kill => self.kill_one(),
             Fault::Revive(node) => self.revive(node),
             Fault::Pause => self.pause_one(),
@@ -302,6 +308,7 @@ impl World {
         };
         self.history.note(self.queue.now, node, || format!("clock is {by} ms ahead"));
         self.nodes[node].clock.ahead_ms = by;
+        self.nodes[node].clock_set = self.queue.now;
     }
 
     fn leave_one(&mut self) {
@@ -340,7 +347,12 @@ impl World {
             for peer in peers {
                 self.hang_up(node, &peer, DownReason::Goodbye, DownReason::Goodbye);
             }
-            return self.bury(node);
+            self.bury(node);
+            if self.calm && node < self.needed() {
+                // It was told so only now that it could be reached.
+                self.queue.after(Duration::from_secs(1), Happening::Fault(Fault::Return(node)));
+            }
+            return;
         }
         let Some(by) = sim.leaving.filter(|_| !sim.said_left) else { return };
         if sim.children.is_drained() || now >= by {
@@ -369,6 +381,7 @@ impl World {
             return;
         }
         self.history.note(self.queue.now, node, || format!("forgets {id:?}"));
+        self.vouched.insert(id.clone());
         if let Err(error) = self.nodes[node].membership.forget(now, &id) {
             self.fail(format!("n{node} may not forget: {error}"));
         }
@@ -380,28 +393,34 @@ impl World {
         self.loss = if self.rng.chance(50) { self.rng.below(worst) } else { 0 };
         let most = if self.rng.chance(20) { self.rng.between(1_000, 150_000) } else { self.plan.delay.1 };
         self.delay = (self.plan.delay.0.min(most), most);
+        self.weather_since = self.queue.now;
     }
 
     /// The faults end: the network is whole, who stood still goes on, and who must be there for all to meet again starts.
     pub(crate) fn quieten(&mut self) {
         self.heal();
         (self.loss, self.delay) = (0, (50, 2_000));
+        self.weather_since = self.queue.now;
         self.plan.twice = 0;
         for node in 0..self.nodes.len() {
             self.resume(node);
         }
-        let needed = match self.plan.cluster_config.expect {
-            Some(count) => count,
-            None => usize::from(!self.plan.seeds_all),
-        };
-        // A majority of the voters must be there.
-        let needed = needed.max(if self.plan.cluster_config.quorum.is_empty() { 0 } else { self.plan.nodes });
-        for node in 0..needed {
+        for node in 0..self.needed() {
             self.revive(node);
         }
-        if !self.nodes.iter().any(SimNode::is_alive) {
+        // Somebody must be where newcomers look.
+        if !self.nodes.iter().take(self.plan.nodes).any(SimNode::is_alive) {
             self.revive(0);
         }
         self.calm = true;
+    }
+
+    /// How many of the first nodes must be there for all to meet, and for a majority of the voters.
+    fn needed(&self) -> usize {
+        let met = match self.plan.cluster_config.expect {
+            Some(count) => count,
+            None => usize::from(!self.plan.seeds_all),
+        };
+        met.max(if self.plan.cluster_config.quorum.is_empty() { 0 } else { self.plan.nodes })
     }
 }

@@ -98,6 +98,10 @@ pub(crate) struct SimNode {
     /// When that was last.
     pub(crate) turned: Duration,
     pub(crate) next: u64,
+    /// When somebody last set its clock.
+    pub(crate) clock_set: Duration,
+    /// Of each child that ended by itself here: in which life and generation, and when.
+    pub(crate) ends_of: BTreeMap<String, (u64, u64, Vec<Duration>)>,
 }
 
 impl SimNode {
@@ -153,6 +157,8 @@ impl SimNode {
             turns: 0,
             turned: clock.born,
             next: 0,
+            clock_set: Duration::ZERO,
+            ends_of: BTreeMap::new(),
         }
     }
 

@@ -220,6 +220,7 @@ fn options(rng: &mut Rng) -> Options {
         ended_retention: Duration::from_secs(5),
         max_starting: if rng.chance(20) { 2 } else { 512 },
         max_moves: if rng.chance(30) { 2 } else { 32 },
+        max_waiting: if rng.chance(15) { 3 } else { 100_000 },
         ..Options::default()
     }
 }

@@ -65,8 +65,9 @@ impl World {
         }
         let number = self.nodes[node].number();
         let id = claim.child.to_string();
-        let child = Some(Child { id: id.clone(), token, claim, spec });
-        let process = Process { child, guest, ..Process::default() };
+        let child = Child { id: id.clone(), token, claim, spec };
+        self.check_intensity(node, &child);
+        let process = Process { child: Some(child), guest, ..Process::default() };
         self.nodes[node].processes.insert(number, process);
         let pid = Pid::new(self.nodes[node].id.clone(), number);
         self.promises.spawned(&id, &pid);
@@ -161,7 +162,8 @@ impl World {
         let (sim, Some(child)) = (&mut self.nodes[node], process.child) else { return };
         sim.names.process_ended(now, &Pid::new(sim.id.clone(), number));
         self.promises.crashed_by_itself(&child.id);
-        sim.children.started(now, child.token, Err(error));
+        self.note_end(node, &child);
+        self.nodes[node].children.started(now, child.token, Err(error));
     }
 
     /// Somebody tells a process to stop.
@@ -226,7 +228,10 @@ impl World {
         self.return_mail(node, process.mail, &reason);
         let Some(child) = process.child else { return };
         let asked = process.stop.is_some();
-        if !asked {
+        if asked {
+            self.nodes[node].ends_of.remove(&child.id);
+        } else {
+            self.note_end(node, &child);
             self.promises.ended_by_itself(&child.id, &child.spec, child.claim.rank.life, &reason);
         }
         let state = (reason == ExitReason::Redistribution && moves && !is_guest)

@@ -99,6 +99,7 @@ fn members_of(view: &View) -> Vec<names::Member> {
         presence: match member.status {
             MemberStatus::Down => names::Presence::Down,
             MemberStatus::Left => names::Presence::Left,
+            MemberStatus::Joining => names::Presence::Joining,
             _ => names::Presence::Alive,
         },
         host: member.meta.hordes.get(NAMES).map(|horde| names::Host { ready: horde.ready }),
@@ -114,6 +115,7 @@ fn hosts_of(view: &Arc<View>, standing: &Standing, quorum: bool) -> BTreeMap<Nod
             MemberStatus::Down | MemberStatus::Left if quorum => Presence::Doubtful,
             MemberStatus::Down | MemberStatus::Left => Presence::Gone,
             MemberStatus::Leaving => Presence::Leaving,
+            MemberStatus::Joining if *id == view.local => Presence::Joining,
             _ => Presence::Alive,
         };
         let kinds = member.meta.kinds.clone();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use delta_crdt::Change;
 use horde_process::Name;
 use horde_registry::machine::Key;
 use horde_supervisor::{ChildState, Spec};
@@ -64,6 +65,19 @@ impl World {
             process.names.contains(&key) && process.child.as_ref().is_none_or(|child| child.id != id)
         };
         self.nodes.iter().any(|node| node.is_alive() && node.processes.values().any(other))
+    }
+
+    /// A record goes only when its child has ended: an end is a value, and a takeover replaces a record, it never removes one.
+    pub(crate) fn check_removals(&mut self, node: usize) {
+        let sim = &mut self.nodes[node];
+        let ready = sim.children.is_ready();
+        let wanted = sim.children.take_changes().into_iter().find_map(|change| match change {
+            Change::Removed { key, old } if ready && old.is_wanted() => Some(key),
+            _ => None,
+        });
+        if let Some(id) = wanted {
+            self.fail(format!("the record of {id}, which shall run, is removed on n{node}"));
+        }
     }
 
     /// Invariant 2: no process runs that no record names.

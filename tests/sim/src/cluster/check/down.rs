@@ -1,4 +1,5 @@
-//! Down is not one node's word: who is heard by somebody that the accuser hears is not declared Down.
+//! Down is not one node's word: who is heard by somebody that the accuser hears is not declared Down, unless two others
+//! do not hear it either. (Two that agree are enough by design: a third that hears the accused does not save it.)
 
 use std::time::Duration;
 
@@ -17,8 +18,12 @@ impl World {
         if self.nodes[by].id == *member {
             return;
         }
-        let fair =
-            self.loss == 0 && self.plan.bandwidth.is_none() && self.delay.1 <= 20_000 && self.plan.drift == 0;
+        let settled = self.weather_since + STEADY <= self.queue.now;
+        let fair = settled
+            && self.loss == 0
+            && self.plan.bandwidth.is_none()
+            && self.delay.1 <= 20_000
+            && self.plan.drift == 0;
         let Some(accused) = self.nodes.iter().find(|node| node.id == *member) else { return };
         let here = accused.index;
         let woke = self.nodes[by].turned + Duration::from_millis(500) > self.queue.now
@@ -28,7 +33,7 @@ impl World {
             let stands =
                 self.nodes[by].ends.contains_key(member) && accused.ends.contains_key(&self.nodes[by].id);
             if open && stands {
-                return self.doubt(format!("n{by} stood still, and declared {member:?} Down for it"));
+                return self.fail(format!("n{by} stood still, and declared {member:?} Down for it"));
             }
         }
         if !fair || !self.steady(accused) || accused.leaving.is_some() || !self.steady(&self.nodes[by]) {
@@ -39,17 +44,21 @@ impl World {
             link && self.nodes[a].ends.contains_key(&self.nodes[b].id)
                 && self.nodes[b].ends.contains_key(&self.nodes[a].id)
         };
-        let mut others = self.nodes.iter().filter(|node| node.index != by && node.index != here);
-        let witness = others.find(|other| {
+        let others = || self.nodes.iter().filter(|node| node.index != by && node.index != here);
+        if others().filter(|other| other.is_alive() && !hear(other.index, here)).count() >= 2 {
+            return;
+        }
+        let witness = others().find(|other| {
             let knows = |id: &NodeId| other.membership.view().get(id).is_some();
             self.steady(other)
+                && other.leaving.is_none()
                 && hear(by, other.index)
                 && hear(other.index, here)
                 && knows(member)
                 && knows(&self.nodes[by].id)
         });
         if let Some(witness) = witness.map(|node| node.index) {
-            self.doubt(format!(
+            self.fail(format!(
                 "n{by} declared {member:?} Down, which n{witness} hears, and n{witness} hears n{by}"
             ));
         }

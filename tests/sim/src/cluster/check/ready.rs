@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use delta_crdt::Stamp;
+use horde_cluster::MemberStatus;
 
 use super::super::node::{End, NAMES, SimNode};
 use crate::cluster::World;
@@ -19,12 +20,17 @@ impl World {
             a.ends.get(&b.id).is_some_and(fine) && b.ends.get(&a.id).is_some_and(fine)
         };
         let steady = |other: &SimNode| other.runs() && other.turned + OLD <= self.queue.now;
+        // Whoever is not heard here cannot be waited for: a first node that was told of no other, and the
+        // last of two that lost each other, go ahead.
+        let view = me.membership.view();
+        let heard = |status: MemberStatus| status.is_alive() && status != MemberStatus::Unreachable;
+        let joining = view.status(&me.id) == Some(MemberStatus::Joining);
         let all: Vec<&SimNode> = self
             .nodes
             .iter()
             .filter(|other| other.index != node && ready(other) && connected(me, other, &|_| true))
+            .filter(|other| joining || view.get(&other.id).is_some_and(|member| heard(member.status)))
             .collect();
-        let view = me.membership.view();
         let mut announced = view
             .hosting(NAMES)
             .filter(|member| member.id != me.id && member.meta.hordes.values().any(|horde| horde.ready));
@@ -40,37 +46,44 @@ impl World {
 
     fn is_old(&self, stamp: Stamp, of: &SimNode) -> bool {
         let age = of.clock.read(self.queue.now).unix_ms.saturating_sub(stamp.unix_ms());
-        u128::from(age) > OLD.as_millis()
+        // A clock that was set forward makes what is new look old.
+        u128::from(age) > OLD.as_millis() && of.clock_set + OLD <= self.queue.now
     }
 
     /// A registry says that it is ready.
     pub(crate) fn check_ready(&mut self, node: usize) {
         let names = &self.nodes[node].names;
-        let missing = self.teachers(node, |other| other.names.is_ready()).into_iter().find_map(|other| {
+        // It learnt from one of them, whichever: what that one does not know yet it cannot have from it.
+        let teachers = self.teachers(node, |other| other.names.is_ready());
+        let missing = teachers.iter().find_map(|other| {
             let own = |key: &horde_registry::machine::Key| {
                 let entry = other.names.get(key).filter(|entry| *entry.pid.node() == other.id);
                 entry.is_some_and(|entry| self.is_old(entry.registered_at, other))
             };
-            let lacks = self.keys().find(|key| own(key) && names.get(key).is_none());
+            let taught = |key: &_| teachers.iter().all(|teacher| teacher.names.get(key).is_some());
+            let lacks = self.keys().find(|key| own(key) && taught(key) && names.get(key).is_none());
             lacks.map(|key| format!("{key:?}, which is of {:?}", other.id))
         });
         if let Some(missing) = missing {
-            self.doubt(format!("the registry of n{node} is ready and lacks {missing}"));
+            self.fail(format!("the registry of n{node} is ready and lacks {missing}"));
         }
     }
 
     /// A supervisor says that it is ready.
     pub(crate) fn check_caught_up(&mut self, node: usize) {
         let children = &self.nodes[node].children;
-        let missing = self.teachers(node, |other| other.children.is_ready()).into_iter().find_map(|other| {
+        let teachers = self.teachers(node, |other| other.children.is_ready());
+        let missing = teachers.iter().find_map(|other| {
             let lacks = other.children.records().find(|(id, record)| {
                 let own = record.owner == other.id && record.is_wanted();
-                own && self.is_old(Stamp::from_bits(record.stamp), other) && children.record(id).is_none()
+                let taught = teachers.iter().all(|teacher| teacher.children.record(id).is_some());
+                let old = self.is_old(Stamp::from_bits(record.stamp), other);
+                own && old && taught && children.record(id).is_none()
             });
             lacks.map(|(id, _)| format!("{id}, which is of {:?}", other.id))
         });
         if let Some(missing) = missing {
-            self.doubt(format!("the supervisor of n{node} is ready and lacks {missing}"));
+            self.fail(format!("the supervisor of n{node} is ready and lacks {missing}"));
         }
     }
 
