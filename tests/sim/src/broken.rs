@@ -66,8 +66,16 @@ pub const BROKEN: &[Deliberate] = &[
     fault(Broken::Names(NamesFault::ReadyBeforeSynced), 100, &["is ready and lacks"]),
     fault(Broken::Names(NamesFault::BelievesRemovals), 100, &["and reads"]),
     fault(Broken::Names(NamesFault::KeepsTheDead), 100, &["virtual time stands still"]),
-    fault(Broken::Children(ChildrenFault::DeletesBeforeStart), 100, &["and runs 0 times", "shall run, is removed"]),
-    fault(Broken::Children(ChildrenFault::EndsByRemoval), 100, &["was ended in life", "shall run, is removed"]),
+    fault(
+        Broken::Children(ChildrenFault::DeletesBeforeStart),
+        100,
+        &["and runs 0 times", "shall run, is removed"],
+    ),
+    fault(
+        Broken::Children(ChildrenFault::EndsByRemoval),
+        100,
+        &["was ended in life", "shall run, is removed"],
+    ),
     fault(Broken::Children(ChildrenFault::ActsBeforeSynced), 100, &["is ready and lacks"]),
     fault(Broken::Children(ChildrenFault::PlacesBySize), 100, &["belongs to"]),
     fault(Broken::Children(ChildrenFault::LoserWritesAgain), 100, &["runs on", "is named by no record"]),

@@ -249,7 +249,9 @@ impl World {
         }
         let Some(happening) = self.queue.next(until) else {
             if self.queue.stands_still() {
-                self.fail("virtual time stands still: some machine asks to be woken at once for ever".to_owned());
+                self.fail(
+                    "virtual time stands still: some machine asks to be woken at once for ever".to_owned(),
+                );
             }
             return false;
         };

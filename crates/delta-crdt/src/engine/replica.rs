@@ -260,7 +260,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     #[cfg(any(test, feature = "rule-switches"))]
     #[doc(hidden)]
     pub fn witness(&self) -> Vec<(u64, u64)> {
-        self.shards.iter().map(|shard| (shard.hash, shard.fingerprint)).collect()
+        self.shards.iter().map(|shard| (shard.hash(&self.origins), shard.fingerprint)).collect()
     }
 
     fn context(&self) -> Context<'_, W> {
