@@ -58,7 +58,12 @@ impl World {
         let missing = teachers.iter().find_map(|other| {
             let own = |key: &horde_registry::machine::Key| {
                 let entry = other.names.get(key).filter(|entry| *entry.pid.node() == other.id);
-                entry.is_some_and(|entry| self.is_old(entry.registered_at, other))
+                // The name of a child goes over to its new copy as old as it was.
+                let copied =
+                    |claim: &horde_process::Claim| self.is_old(Stamp::from_bits(claim.rank.stamp), other);
+                entry.is_some_and(|entry| {
+                    self.is_old(entry.registered_at, other) && entry.claim.as_deref().is_none_or(copied)
+                })
             };
             let taught = |key: &_| teachers.iter().all(|teacher| teacher.names.get(key).is_some());
             let lacks = self.keys().find(|key| own(key) && taught(key) && names.get(key).is_none());
