@@ -18,6 +18,10 @@ use crate::{Event, Lane, RequestError};
 /// Pieces taken from a stream at a time; each is what one packet brought.
 const PIECES: usize = 32;
 
+/// Frames read in a row before other tasks run. What they were answered leaves then, and the peer works on it meanwhile: with all of
+/// a batch answered in one go, the two sides would wait for each other in turn.
+const ROW: usize = 16;
+
 /// Why a stream is not read on.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
@@ -96,8 +100,13 @@ async fn read(inner: &Arc<Inner>, link: &Arc<Link>, mut stream: RecvStream) -> R
     }
     decoder.set_limit(inner.limits().frame(lane) + MAX_HEADER);
     loop {
+        let mut row = 0;
         while let Some(body) = decoder.next()? {
             deliver(inner, link, lane, body).await?;
+            row += 1;
+            if row % ROW == 0 {
+                tokio::task::yield_now().await;
+            }
         }
         if !fill(&mut decoder, &mut stream).await? {
             return if decoder.is_empty() { Ok(()) } else { Err(Broken::Cut) };
