@@ -1,6 +1,6 @@
 //! Members that may be gone: promises asked for, given, and given back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use horde_ring::{Accusation, Agreed, Quorum};
@@ -21,6 +21,8 @@ pub(super) struct Case {
     /// Voters that may have promised, in this round or an earlier one.
     asked: BTreeSet<NodeId>,
     promised: BTreeSet<NodeId>,
+    /// Who promised after this was decided, and from when on that counts: what they acknowledged before is over by then.
+    late: BTreeMap<NodeId, Duration>,
     accusation: Accusation<NodeId>,
     /// The accused lives, or a change of the voters goes first, and nothing was replaced: the promises are given back.
     withdrawn: bool,
@@ -39,8 +41,10 @@ impl Case {
     }
 
     /// Whether the promises to this node keep the accused from a lease in another configuration, too.
-    pub(super) fn binds(&self, quorum: &Quorum<NodeId>, next: &Agreed<NodeId>) -> bool {
-        let left: BTreeSet<&NodeId> = next.ids().filter(|id| !self.promised.contains(*id)).collect();
+    pub(super) fn binds(&self, quorum: &Quorum<NodeId>, next: &Agreed<NodeId>, now: Duration) -> bool {
+        let late = |id: &NodeId| self.late.get(id).is_some_and(|from| *from <= now);
+        let left: BTreeSet<&NodeId> =
+            next.ids().filter(|id| !self.promised.contains(*id) && !late(id)).collect();
         !quorum.grants(next, &left)
     }
 }
@@ -112,6 +116,7 @@ impl Leases {
                     round: 0,
                     asked: BTreeSet::new(),
                     promised: BTreeSet::new(),
+                    late: BTreeMap::new(),
                     accusation: Accusation::new(accused.clone()),
                     withdrawn: false,
                     ahead_since: None,
@@ -188,7 +193,8 @@ impl Leases {
             let silent: Vec<NodeId> = voters
                 .into_iter()
                 .filter(|(voter, alive)| {
-                    (open || *alive) && voter != accused && !case.promised.contains(voter)
+                    let silent = !case.promised.contains(voter) && !case.late.contains_key(voter);
+                    (open || *alive) && voter != accused && silent
                 })
                 .map(|(voter, _)| voter)
                 .collect();
@@ -236,8 +242,9 @@ impl Leases {
             return;
         }
         if case.replace_at.is_some() {
-            if term == case.term {
-                case.promised.insert(from.clone());
+            // One that covers a later term covers this one.
+            if term >= case.term && !case.promised.contains(from) {
+                case.late.entry(from.clone()).or_insert(self.now + self.terms.takeover_delay());
             }
             return;
         }
@@ -272,7 +279,7 @@ impl Leases {
         let next = self.next_ones();
         let Some(case) = self.cases.get_mut(accused).filter(|case| case.replace_at.is_none()) else { return };
         let near = case.ahead_since.is_some() && epoch <= agreed.epoch() + 1 && !next.is_empty();
-        if near && next.iter().chain([agreed]).all(|one| case.binds(&self.quorum, one)) {
+        if near && next.iter().chain([agreed]).all(|one| case.binds(&self.quorum, one, self.now)) {
             case.replace_at = Some(self.now.max(self.agreed_at) + self.terms.takeover_delay());
         }
     }

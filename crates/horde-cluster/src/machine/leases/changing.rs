@@ -158,7 +158,7 @@ impl Leases {
                 // It said goodbye, or an operator vouches for its end.
                 _ if self.left.contains(accused) => true,
                 // What this node was promised for good binds enough of the next voters, too.
-                true => over.is_some_and(|case| case.binds(&self.quorum, &next)),
+                true => over.is_some_and(|case| case.binds(&self.quorum, &next, self.now)),
                 false => over.is_some(),
             }
         };

@@ -45,6 +45,9 @@ impl World {
         }
         let process = self.nodes[node].processes.get(&number).and_then(|process| process.child.as_ref());
         let Some(child) = process.cloned() else { return };
+        if self.vouched.contains(&self.nodes[node].id) {
+            return;
+        }
         let elsewhere = self.nodes.iter().filter(|other| {
             let awake = other.runs() && other.turned + WAKING <= self.queue.now;
             other.index != node && awake && !self.vouched.contains(&other.id)
