@@ -179,6 +179,7 @@ impl Leases {
     fn press(&mut self, accused: &NodeId) {
         let voters: Vec<(NodeId, bool)> =
             self.voters().into_iter().map(|voter| (voter.clone(), self.is_alive(&voter))).collect();
+        let votes = self.votes(accused);
         let Some(case) = self.cases.get_mut(accused) else { return };
         let (term, round) = (case.term, case.round);
         if case.withdrawn {
@@ -188,13 +189,14 @@ impl Leases {
                 self.deliver(&to, &frame);
             }
         } else {
-            // Even of a case that is decided more promises are asked for: a later configuration may need them.
+            // Of a case that is decided more promises are asked for while the accused votes: a next configuration that it is in
+            // needs them. After that nobody has to look into a life that is over, and hold up the next change for it.
             let open = case.replace_at.is_none();
             let silent: Vec<NodeId> = voters
                 .into_iter()
                 .filter(|(voter, alive)| {
                     let silent = !case.promised.contains(voter) && !case.late.contains_key(voter);
-                    (open || *alive) && voter != accused && silent
+                    (open || votes && *alive) && voter != accused && silent
                 })
                 .map(|(voter, _)| voter)
                 .collect();
