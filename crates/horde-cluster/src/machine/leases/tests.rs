@@ -395,6 +395,37 @@ fn nobody_acts_who_was_given_up_whatever_the_verdicts_the_network_and_the_clocks
 }
 
 #[test]
+fn a_voter_that_came_later_does_not_hold_up_the_next_change_for_a_life_that_is_over() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, 3, 1);
+        world.loss = 0;
+        world.run(2_000);
+        let (dead, again, leaves) = (id(2, 1), id(2, 2), id(1, 1));
+        for other in [id(0, 1), id(1, 1), id(3, 1)] {
+            world.cut.extend([(dead.clone(), other.clone()), (other, dead.clone())]);
+        }
+        world.everybody_sees(&dead, MemberStatus::Down);
+        world.run(4_000);
+        world.restart(&dead);
+        for _ in 0..10_000 {
+            world.step();
+            if world.leases().iter().all(|leases| leases.votes(&again)) && world.holders() == 4 {
+                break;
+            }
+        }
+        assert_eq!(world.holders(), 4, "seed {seed}: it has its vote again");
+        // Another one says goodbye at once.
+        world.nodes.remove(&leaves);
+        world.everybody_sees(&leaves, MemberStatus::Left);
+        for _ in 0..5_000 {
+            world.step();
+            let (now, leases) = (world.now_ms, world.leases());
+            assert_eq!(world.holders(), 3, "seed {seed} at {now} ms: {leases:#?}");
+        }
+    }
+}
+
+#[test]
 fn with_a_minority_restarted_in_the_midst_of_it_everybody_gets_a_lease_back() {
     for seed in 0..20 {
         let mut world = World::new(seed, 5, 1);
