@@ -367,7 +367,7 @@ impl Children {
     /// The connection to a member stands again: what was lost in between is asked for at once.
     pub fn reconnected(&mut self, now: Now, peer: &NodeId) {
         if *peer != self.me && self.roster.is_here(peer) {
-            self.replica.peer_up(now, replica_id(peer));
+            self.meet(now, peer);
             self.drain_replica(now);
         }
     }
@@ -376,6 +376,8 @@ impl Children {
     pub fn receive(&mut self, now: Now, from: &NodeId, message: Message<ChildId, Arc<Record>>) {
         self.replica.receive(now, replica_id(from), message);
         self.drain_replica(now);
+        // What was missing to be ready may have come.
+        self.ready_if_caught_up(now);
     }
 
     /// When [`Children::handle_timeout`] wants to be called, on the monotonic clock.

@@ -163,9 +163,9 @@ impl Record {
         self.life > life || self.life == life && self.is_over()
     }
 
-    /// The order of concurrent records: life, then ended over wanted, then the claim.
-    fn order(&self) -> (u64, bool, ClaimRank) {
-        (self.life, self.is_over(), self.rank())
+    /// The order of concurrent records: life, then ended over wanted, and wanted over an attempt that failed, then the claim.
+    fn order(&self) -> (u64, (bool, bool), ClaimRank) {
+        (self.life, (self.is_over(), self.is_wanted()), self.rank())
     }
 }
 

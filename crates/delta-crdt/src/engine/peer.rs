@@ -46,6 +46,11 @@ impl Heard {
     pub(crate) fn gap<K, V>(&self, shard: &Shard<K, V>) -> impl Iterator<Item = (u32, u64)> {
         (0_u32..).zip(self.vector.iter().copied()).filter(|&(origin, seq)| seq > shard.covered(origin))
     }
+
+    /// Whether the shard lacks what the peer holds.
+    pub(crate) fn is_ahead_of<K, V>(&self, shard: &Shard<K, V>) -> bool {
+        self.gap(shard).next().is_some()
+    }
 }
 
 /// What the last status told a peer of one shard.

@@ -220,13 +220,11 @@ impl Children {
 
     fn start_failed(&mut self, now: Now, token: u64, kind: Option<LaunchKind>, error: StartError) {
         let Some(run) = self.runs.get_mut(&token) else { return };
-        let (id, life) = (run.wish.id.clone(), run.rank.life);
+        let id = run.wish.id.clone();
         match kind {
             Some(LaunchKind::Fresh) => {
                 let origins = std::mem::take(&mut run.origins);
-                if self.replica.get(&id).is_some_and(|record| record.life == life && record.is_wanted()) {
-                    self.write_end(now, token, End::NotStarted);
-                }
+                self.write_failed_attempt(now, token);
                 self.drop_run(now, token);
                 self.tell(&id, origins, &Err(error));
             }
@@ -236,6 +234,22 @@ impl Children {
                 self.tell(&id, origins, &Err(error));
             }
             Some(LaunchKind::Takeover) | None => self.ended_by_itself(now, token, as_reason(error)),
+        }
+    }
+
+    /// A first start has failed: its record says so. What another member runs in that life is not over for that, and holds
+    /// again if it was outranked.
+    fn write_failed_attempt(&mut self, now: Now, token: u64) {
+        let Some(run) = self.runs.get(&token) else { return };
+        let (id, rank) = (run.wish.id.clone(), run.rank.clone());
+        if self.replica.get(&id).is_none_or(|record| record.life != rank.life || !record.is_wanted()) {
+            return;
+        }
+        let others = self.replica.siblings(&id).filter_map(|sibling| sibling.value);
+        let running = others.filter(|record| record.life == rank.life && record.owner != self.me);
+        match running.filter(|record| record.pid().is_some()).max_by_key(|record| record.rank()).cloned() {
+            Some(other) => self.put(now, id, Record::clone(&other)),
+            None => self.write_end(now, token, End::NotStarted),
         }
     }
 

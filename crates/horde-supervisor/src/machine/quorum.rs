@@ -115,7 +115,7 @@ impl Children {
         let others: Vec<NodeId> = self.roster.others_here().map(|(id, _)| id.clone()).collect();
         for node in others {
             self.replica.peer_down(now, super::replica_id(&node));
-            self.replica.peer_up(now, super::replica_id(&node));
+            self.meet(now, &node);
         }
         self.drain_replica(now);
     }
@@ -131,20 +131,33 @@ impl Children {
             self.unlearnt.insert(node.clone());
             self.replica.peer_down(now, super::replica_id(node));
             if self.roster.is_here(node) {
-                self.replica.peer_up(now, super::replica_id(node));
+                self.meet(now, node);
             }
         }
         let roster = &self.roster;
         self.unlearnt.retain(|node| roster.is_known(node) && !roster.is_gone(node));
     }
 
+    /// Whether all is here that a member said it has: once since it was met, and of what it said later too.
+    fn has_all_of(&self, node: &NodeId) -> bool {
+        self.caught_up.contains(node) && !self.replica.lacks_of(super::replica_id(node))
+    }
+
+    /// Begins to exchange records with a member, or anew: what it has is not all known here until it has said so again.
+    pub(super) fn meet(&mut self, now: Now, node: &NodeId) {
+        self.caught_up.remove(node);
+        self.replica.peer_up(now, super::replica_id(node));
+    }
+
     /// Under a quorum, ready is who holds its lease and has the records of everybody who may have acted meanwhile: of
-    /// those here by a sync, and of those out of reach once their lease is over.
+    /// those here by a sync and all they said since, and of those out of reach once their lease is over.
     pub(super) fn ready_if_caught_up(&mut self, now: Now) {
-        let known = self.roster.has_joined()
+        let waits = self.leased && !self.ready && self.options.quorum != Quorum::None;
+        if waits
+            && self.roster.has_joined()
             && !self.roster.has_doubtful()
-            && self.roster.others_here().all(|(node, heard)| !heard || self.caught_up.contains(node));
-        if self.leased && !self.ready && known && self.options.quorum != Quorum::None {
+            && self.roster.others_here().all(|(node, heard)| !heard || self.has_all_of(node))
+        {
             self.become_ready(now);
         }
     }

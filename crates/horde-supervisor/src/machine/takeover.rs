@@ -31,12 +31,14 @@ impl Children {
     pub fn set_members(&mut self, now: Now, hosts: BTreeMap<NodeId, Host>) {
         let diff = self.roster.update(hosts, self.faults.has(Fault::PlacesBySize));
         // What was synced with a host before it was ready may be less than what it has now: synced once more.
-        let again = diff.readied.iter().filter(|_| !self.ready);
+        let learns = !self.ready;
+        let again = diff.readied.iter().filter(|_| learns);
         for node in diff.connected.iter().chain(again) {
-            self.replica.peer_up(now, super::replica_id(node));
+            self.meet(now, node);
             self.patience.meets(now.monotonic, node.clone());
         }
         for node in &diff.disconnected {
+            self.caught_up.remove(node);
             self.replica.peer_down(now, super::replica_id(node));
             self.patience.has_met(node);
         }

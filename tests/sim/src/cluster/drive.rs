@@ -263,6 +263,7 @@ impl World {
                 let message = self.wrap(message, NamesMessage::encode);
                 self.send(node, &to, Frame::Names(message));
             }
+            NamesOutput::Changed(changes) => self.nodes[node].learn_names(self.queue.now, &changes),
             NamesOutput::Signal { pid, key, winner } => self.signal(node, &pid, &key, winner),
             NamesOutput::Ready => {
                 self.check_ready(node);

@@ -308,7 +308,6 @@ impl World {
         };
         self.history.note(self.queue.now, node, || format!("clock is {by} ms ahead"));
         self.nodes[node].clock.ahead_ms = by;
-        self.nodes[node].clock_set = self.queue.now;
     }
 
     fn leave_one(&mut self) {

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use delta_crdt::Change;
 use horde_cluster::ClusterConfig;
 use horde_cluster::machine::{Leases, Membership};
-use horde_registry::machine::Names;
+use horde_registry::machine::{Entry, Key, Names};
 use horde_supervisor::machine::Children;
+use horde_supervisor::{ChildId, Record};
 use horde_transport::{NodeId, NodeName};
 
 use super::Arrival;
@@ -98,8 +101,9 @@ pub(crate) struct SimNode {
     /// When that was last.
     pub(crate) turned: Duration,
     pub(crate) next: u64,
-    /// When somebody last set its clock.
-    pub(crate) clock_set: Duration,
+    /// Since when its registry has held each name for the node that holds it now, and its supervisor a record of each child.
+    pub(crate) knows_names: BTreeMap<Key, Duration>,
+    pub(crate) knows_children: BTreeMap<ChildId, Duration>,
     /// Of each child that ended by itself here: in which life and generation, and when.
     pub(crate) ends_of: BTreeMap<String, (u64, u64, Vec<Duration>)>,
 }
@@ -157,8 +161,32 @@ impl SimNode {
             turns: 0,
             turned: clock.born,
             next: 0,
-            clock_set: Duration::ZERO,
+            knows_names: BTreeMap::new(),
+            knows_children: BTreeMap::new(),
             ends_of: BTreeMap::new(),
+        }
+    }
+
+    /// Its registry has changed.
+    pub(crate) fn learn_names(&mut self, now: Duration, changes: &[horde_registry::machine::Change]) {
+        for change in changes {
+            let holder = |entry: &Arc<Entry>| entry.pid.clone();
+            match change.value() {
+                Some(new) if change.old().map(holder) == Some(holder(new)) => {}
+                Some(_) => drop(self.knows_names.insert(change.key().clone(), now)),
+                None => drop(self.knows_names.remove(change.key())),
+            }
+        }
+    }
+
+    /// Its supervisor's records have changed.
+    pub(crate) fn learn_children(&mut self, now: Duration, changes: &[Change<ChildId, Arc<Record>>]) {
+        for change in changes {
+            match (change.old(), change.value()) {
+                (None, Some(_)) => drop(self.knows_children.insert(change.key().clone(), now)),
+                (_, None) => drop(self.knows_children.remove(change.key())),
+                (Some(_), Some(_)) => {}
+            }
         }
     }
 

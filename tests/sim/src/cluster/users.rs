@@ -9,7 +9,7 @@ use horde_supervisor::machine::Answer;
 use horde_supervisor::{ChildId, Restart, Spec, StartError, TerminateError};
 
 use super::net::Frame;
-use super::node::Asked;
+use super::node::{Asked, SimNode};
 use super::process::Process;
 use super::{Arrival, Happening, World};
 
@@ -179,9 +179,8 @@ impl World {
             (Ticket::Start(id, _), Answer::Started(Err(_))) => self.promises.served(&id),
             (Ticket::Restart, Answer::Started(_)) => {}
             (Ticket::End(id, life), Answer::Terminated(Ok(()))) => {
-                let record = self.nodes[node].children.record(&id.as_str().into());
-                let now = record.map_or(life, |record| record.life);
-                self.promises.ended(&id, ticket, (ticket.0, ticket.1), life, now.max(life));
+                let now = self.ended_life(node, &id).max(life);
+                self.promises.ended(&id, ticket, (ticket.0, ticket.1), life, now);
             }
             (Ticket::End(id, _), Answer::Terminated(Err(TerminateError::NotFound))) => {
                 self.promises.not_found(&id, ticket);
@@ -189,6 +188,15 @@ impl World {
             (Ticket::End(id, _), Answer::Terminated(_)) => self.promises.unsure(&id, ticket),
             (asked, answer) => self.fail(format!("{asked:?} was answered {answer:?}")),
         }
+    }
+
+    /// Up to which life a child may have ended by the end that a user was told of: the life that this node knows, or, where this
+    /// node was behind, the later one that its owner has ended.
+    fn ended_life(&self, node: usize, id: &str) -> u64 {
+        let record = |node: &SimNode| node.children.record(&id.into()).cloned();
+        let here = record(&self.nodes[node]).map_or(0, |record| record.life);
+        let over = self.nodes.iter().filter(|node| node.is_alive()).filter_map(record);
+        over.filter(|record| record.is_over()).map(|record| record.life).max().unwrap_or(0).max(here)
     }
 
     fn acknowledged(&mut self, id: &str, ticket: (usize, u64, u64), pid: &Pid) {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::Replica;
 use crate::engine::dictionary::Dictionary;
-use crate::engine::peer::combine;
+use crate::engine::peer::{Peer, combine};
 use crate::engine::rules::Rule;
 use crate::message::{Body, Section, Status};
 use crate::{Key, Now, Output, ReplicaId, Warning, Winner};
@@ -132,13 +132,19 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         self.begin_pull(now, peer, shard, true);
     }
 
+    /// Whether `peer` has told of writes that are not here. False of whom nothing was heard.
+    #[must_use]
+    pub fn lacks_of(&self, peer: ReplicaId) -> bool {
+        let gap =
+            |peer: &Peer| peer.heard.iter().zip(&self.shards).any(|(heard, shard)| heard.is_ahead_of(shard));
+        self.peers.get(&peer).is_some_and(gap)
+    }
+
     /// Reports a neighbour all of whose writes are here, once.
     pub(super) fn check_synced(&mut self, id: ReplicaId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if peer.neighbour && peer.known && !peer.synced {
-            let missing =
-                |(heard, shard): (&crate::engine::peer::Heard, &_)| heard.gap(shard).next().is_some();
-            if !peer.heard.iter().zip(&self.shards).any(missing) {
+            if !peer.heard.iter().zip(&self.shards).any(|(heard, shard)| heard.is_ahead_of(shard)) {
                 peer.synced = true;
                 self.outputs.push_back(Output::Synced { peer: id });
             }

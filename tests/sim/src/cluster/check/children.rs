@@ -71,7 +71,9 @@ impl World {
     pub(crate) fn check_removals(&mut self, node: usize) {
         let sim = &mut self.nodes[node];
         let ready = sim.children.is_ready();
-        let wanted = sim.children.take_changes().into_iter().find_map(|change| match change {
+        let changes = sim.children.take_changes();
+        sim.learn_children(self.queue.now, &changes);
+        let wanted = changes.into_iter().find_map(|change| match change {
             Change::Removed { key, old } if ready && old.is_wanted() => Some(key),
             _ => None,
         });

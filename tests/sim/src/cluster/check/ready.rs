@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use delta_crdt::Stamp;
 use horde_cluster::MemberStatus;
+use horde_registry::machine::Key;
 
 use super::super::node::{End, NAMES, SimNode};
 use crate::cluster::World;
@@ -20,6 +20,10 @@ impl World {
             a.ends.get(&b.id).is_some_and(fine) && b.ends.get(&a.id).is_some_and(fine)
         };
         let steady = |other: &SimNode| other.runs() && other.turned + OLD <= self.queue.now;
+        // Whoever stood still hears what came meanwhile as if it came now: it has learnt what was known before that.
+        if me.turned != me.born() && !steady(me) {
+            return Vec::new();
+        }
         // Whoever is not heard here cannot be waited for: a first node that was told of no other, and the
         // last of two that lost each other, go ahead.
         let view = me.membership.view();
@@ -44,29 +48,23 @@ impl World {
         if known && agreed { all } else { Vec::new() }
     }
 
-    fn is_old(&self, stamp: Stamp, of: &SimNode) -> bool {
-        let age = of.clock.read(self.queue.now).unix_ms.saturating_sub(stamp.unix_ms());
-        // A clock that was set forward makes what is new look old.
-        u128::from(age) > OLD.as_millis() && of.clock_set + OLD <= self.queue.now
+    fn is_old(&self, since: Option<&Duration>) -> bool {
+        since.is_some_and(|since| *since + OLD <= self.queue.now)
     }
 
     /// A registry says that it is ready.
     pub(crate) fn check_ready(&mut self, node: usize) {
         let names = &self.nodes[node].names;
-        // It learnt from one of them, whichever: what that one does not know yet it cannot have from it.
+        // It learnt from one of them, whichever: what that one did not know then it cannot have from it.
         let teachers = self.teachers(node, |other| other.names.is_ready());
         let missing = teachers.iter().find_map(|other| {
-            let own = |key: &horde_registry::machine::Key| {
-                let entry = other.names.get(key).filter(|entry| *entry.pid.node() == other.id);
-                // The name of a child goes over to its new copy as old as it was.
-                let copied =
-                    |claim: &horde_process::Claim| self.is_old(Stamp::from_bits(claim.rank.stamp), other);
-                entry.is_some_and(|entry| {
-                    self.is_old(entry.registered_at, other) && entry.claim.as_deref().is_none_or(copied)
-                })
+            let own = |key: &Key| other.names.get(key).is_some_and(|entry| *entry.pid.node() == other.id);
+            let taught = |teacher: &&SimNode, key: &Key| {
+                teacher.names.get(key).is_some() && self.is_old(teacher.knows_names.get(key))
             };
-            let taught = |key: &_| teachers.iter().all(|teacher| teacher.names.get(key).is_some());
-            let lacks = self.keys().find(|key| own(key) && taught(key) && names.get(key).is_none());
+            let lacks = self.keys().find(|key| {
+                own(key) && names.get(key).is_none() && teachers.iter().all(|teacher| taught(teacher, key))
+            });
             lacks.map(|key| format!("{key:?}, which is of {:?}", other.id))
         });
         if let Some(missing) = missing {
@@ -81,9 +79,8 @@ impl World {
         let missing = teachers.iter().find_map(|other| {
             let lacks = other.children.records().find(|(id, record)| {
                 let own = record.owner == other.id && record.is_wanted();
-                let taught = teachers.iter().all(|teacher| teacher.children.record(id).is_some());
-                let old = self.is_old(Stamp::from_bits(record.stamp), other);
-                own && old && taught && children.record(id).is_none()
+                let taught = |teacher: &&SimNode| self.is_old(teacher.knows_children.get(*id));
+                own && children.record(id).is_none() && teachers.iter().all(taught)
             });
             lacks.map(|(id, _)| format!("{id}, which is of {:?}", other.id))
         });
