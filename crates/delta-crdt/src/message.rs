@@ -28,7 +28,8 @@ impl<K, V> Message<K, V> {
         matches!(self.body, Body::Fragment(_) | Body::Commit(_))
     }
 
-    /// What kind of message it is, for logs and counters: `op`, `status`, `ask`, `pull`, `fragment`, `commit` or `credit`.
+    /// What kind of message it is, for logs and counters: `op`, `status`, `ask`, `pull`, `fragment`, `commit`, `credit`,
+    /// `question` or `answer`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self.body {
@@ -39,6 +40,8 @@ impl<K, V> Message<K, V> {
             Body::Fragment(_) => "fragment",
             Body::Commit(_) => "commit",
             Body::Credit(_) => "credit",
+            Body::Question(_) => "question",
+            Body::Answer(..) => "answer",
         }
     }
 }
@@ -56,6 +59,8 @@ impl<K, V> fmt::Debug for Message<K, V> {
             }
             Body::Commit(commit) => write!(f, ", shard {}, {} fragments)", commit.shard, commit.fragments),
             Body::Credit(credit) => write!(f, ", shard {}, {} fragments)", credit.shard, credit.received),
+            Body::Question(number) => write!(f, ", {number})"),
+            Body::Answer(number, status) => write!(f, ", {number}, {} shards)", status.sections.len()),
         }
     }
 }
@@ -72,6 +77,10 @@ pub(crate) enum Body<K, V> {
     Commit(Commit),
     /// Confirms fragments, so that more are sent.
     Credit(Credit),
+    /// The receiver shall say what it holds now, under this number.
+    Question(u64),
+    /// What the sender held when the question came: a full status.
+    Answer(u64, Box<Status>),
 }
 
 /// Shared by the messages to all neighbours.

@@ -18,7 +18,8 @@ pub enum Output<K, V> {
     /// What pushed writes and sessions changed, in one list per message. Local writes return theirs instead.
     /// If it is lost, subscribers miss it: nothing repeats it.
     Changed(Vec<Change<K, V>>),
-    /// For the first time since `peer_up`, all that this neighbour said it holds is held here.
+    /// For the first time since `peer_up` or `catch_up`, all that this neighbour said it holds is held here. After `catch_up` that
+    /// is what it held when it was asked, or later.
     Synced {
         /// The neighbour.
         peer: ReplicaId,

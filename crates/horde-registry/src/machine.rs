@@ -273,12 +273,14 @@ impl Names {
         self.pump(now);
     }
 
+    /// The peers that are not ready as far as is known here, those included of which only a message has come.
     fn unready_peers(&self) -> impl Iterator<Item = NodeId> {
-        let unready = self.nodes.hosts().filter(|(id, host)| !host.ready && self.peers.contains(*id));
-        unready.map(|(id, _)| id.clone())
+        let ready: BTreeSet<_> =
+            self.nodes.hosts().filter(|(_, host)| host.ready).map(|(id, _)| id.clone()).collect();
+        self.peers.difference(&ready).cloned().collect::<Vec<_>>().into_iter()
     }
 
-    /// What was synced with a host before it was ready may be less than what it has now: synced once more.
+    /// What was synced with a host before it was known to be ready may be less than what it has now: it is asked once more.
     fn learn_again(&mut self, now: Now, unready: &[NodeId]) {
         if self.ready {
             return;
@@ -286,7 +288,7 @@ impl Names {
         let readied = |id: &&NodeId| self.nodes.hosts().any(|(host, is)| host == *id && is.ready);
         for id in unready.iter().filter(|id| self.peers.contains(*id)).filter(readied) {
             self.synced.remove(id);
-            self.replica.peer_up(now, replica_id(id));
+            self.replica.catch_up(now, replica_id(id));
         }
     }
 
@@ -314,6 +316,10 @@ impl Names {
         }
         for new in peers.difference(&self.peers) {
             self.replica.peer_up(now, replica_id(new));
+            // What it said before it was known to be ready, and arrives now, may be less than what it has.
+            if !self.ready {
+                self.replica.catch_up(now, replica_id(new));
+            }
         }
         self.replicas = peers.iter().map(|id| (replica_id(id), id.clone())).collect();
         self.peers = peers;

@@ -74,8 +74,12 @@ pub(crate) struct Peer {
     pub(crate) relay_due: Option<Duration>,
     /// Its neighbours, if it told them.
     pub(crate) links: Option<BTreeSet<ReplicaId>>,
-    /// A status that adds up came since it became a neighbour.
+    /// A status that adds up came since it became a neighbour, or the answer to the last question.
     pub(crate) known: bool,
+    /// The question that it has not answered yet.
+    pub(crate) question: Option<u64>,
+    /// Which question was put to it last, and when.
+    pub(crate) questioned: Option<(u64, Duration)>,
     pub(crate) synced: bool,
     pub(crate) congested: bool,
     pub(crate) asked_at: Option<Duration>,
@@ -96,6 +100,8 @@ impl Peer {
             relay_due: None,
             links: None,
             known: false,
+            question: None,
+            questioned: None,
             synced: false,
             congested: false,
             asked_at: None,
@@ -112,6 +118,7 @@ impl Peer {
         self.told_links = 0;
         self.relay_due = None;
         self.known = false;
+        self.question = None;
         self.synced = false;
         self.congested = false;
         self.asked_at = None;

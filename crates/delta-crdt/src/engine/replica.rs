@@ -91,6 +91,7 @@ pub struct Replica<K, V, W = LastWriter> {
     /// Kept for its memory.
     ahead: Vec<Found>,
     last_session: u64,
+    last_question: u64,
     answers: u64,
     /// When an origin whose clock is ahead is reported again.
     ahead_warned: BTreeMap<u32, Duration>,
@@ -126,6 +127,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             collect_due: None,
             ahead: Vec::new(),
             last_session: crate::key::mix(id.epoch) >> 40,
+            last_question: 0,
             answers: 0,
             ahead_warned: BTreeMap::new(),
             outputs: VecDeque::new(),

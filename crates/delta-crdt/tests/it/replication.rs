@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{self, Net};
-use delta_crdt::{Change, Config, LastWriter, Output, Replica, ReplicaId, Warning};
+use delta_crdt::{Change, Config, LastWriter, Message, Now, Output, Replica, ReplicaId, Warning};
 
 #[test]
 fn a_put_is_seen_at_once_here_and_after_one_push_there() {
@@ -273,4 +273,61 @@ fn a_removal_wins_where_the_policy_says_so() {
     exchange(&mut replicas);
     assert_eq!((replicas[0].get(&1), replicas[1].get(&1)), (None, None));
     let _ = LastWriter;
+}
+
+#[test]
+fn what_a_neighbour_said_before_it_was_asked_does_not_count_as_caught_up() {
+    let now = support::START;
+    let later = |seconds| Now {
+        monotonic: now.monotonic + Duration::from_secs(seconds),
+        unix_ms: now.unix_ms + seconds * 1_000,
+    };
+    let ids = [ReplicaId::new(1, 1), ReplicaId::new(2, 1)];
+    let [mut a, mut b] = ids.map(|id| Replica::<u64, u64>::new(id, Config::default(), LastWriter));
+    let sent = |replica: &mut Replica<u64, u64>| {
+        let mut sent = Vec::new();
+        let mut synced = false;
+        while let Some(output) = replica.poll_output() {
+            match output {
+                Output::Send { message, .. } => sent.push(message),
+                Output::Synced { .. } => synced = true,
+                _ => {}
+            }
+        }
+        (sent, synced)
+    };
+    a.put(now, 1, 1);
+    a.peer_up(now, ids[1]);
+    let (status, _) = sent(&mut a);
+    a.put(now, 2, 2);
+    a.flush(now);
+    let (lost, _) = sent(&mut a);
+    assert_eq!(lost.len(), 1, "the second write");
+    b.peer_up(now, ids[0]);
+    b.catch_up(now, ids[0]);
+    let (questions, _) = sent(&mut b);
+    assert_eq!(questions.last().map(Message::kind), Some("question"));
+    // What was on its way arrives, and all that it tells of is here: that was so before the question.
+    for message in status {
+        b.receive(now, ids[0], message);
+    }
+    for message in sent(&mut b).0 {
+        a.receive(now, ids[1], message);
+    }
+    for message in sent(&mut a).0 {
+        b.receive(now, ids[0], message);
+    }
+    assert!(!sent(&mut b).1);
+    // The question was lost: it comes again with the next status, and the answer brings all.
+    b.handle_timeout(later(2));
+    let mut synced = false;
+    for _ in 0..3 {
+        let (messages, now_synced) = sent(&mut b);
+        synced |= now_synced;
+        messages.into_iter().for_each(|message| a.receive(later(2), ids[1], message));
+        sent(&mut a).0.into_iter().for_each(|message| b.receive(later(2), ids[0], message));
+    }
+    assert!(synced | sent(&mut b).1);
+    assert_eq!(b.get(&2), Some(&2));
+    b.check_invariants();
 }

@@ -52,6 +52,18 @@ pub(crate) fn samples() -> BTreeMap<&'static str, Text> {
             }
         }
     }
+    a.catch_up(later, b.id());
+    while let Some(output) = a.poll_output() {
+        if let Output::Send { message, .. } = output {
+            samples.insert(message.kind(), message.clone());
+            b.receive(later, a.id(), message);
+        }
+    }
+    while let Some(output) = b.poll_output() {
+        if let Output::Send { message, .. } = output {
+            samples.insert(message.kind(), message);
+        }
+    }
     samples
 }
 

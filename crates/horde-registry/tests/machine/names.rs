@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::support::{Cluster, Site, alive, claim, key, node, value, with};
-use horde_registry::machine::{Config, Host, Member, OwnerError, Part, Presence, RegisterError};
+use horde_registry::machine::{Config, Host, Member, Message, OwnerError, Part, Presence, RegisterError};
+use horde_transport::NodeId;
 
 fn three() -> Cluster {
     Cluster::new(&["a", "b", "c"], &Config::default())
@@ -314,6 +315,64 @@ fn what_was_synced_with_a_host_before_it_was_ready_does_not_count() {
     assert_eq!(cluster.sites[1].ready, 0, "it syncs once more first");
     cluster.settle();
     assert_eq!(cluster.sites[1].ready, 1);
+}
+
+/// `b`, which is not ready, and `a`, which holds a name that no message of its own tells `b` of.
+fn a_knows_more(linked: impl FnOnce(&mut Cluster)) -> (Cluster, Vec<(NodeId, Message)>) {
+    let (lower, a, b) = (node("0", 1), node("a", 1), node("b", 1));
+    let unready = |id| Member { host: Some(Host { ready: false }), ..alive(id) };
+    let mut cluster = Cluster::new(&["a", "b"], &Config::default());
+    let now = cluster.now();
+    for (at, id) in [(0, &a), (1, &b)] {
+        cluster.sites[at] = Site::new(id.clone(), Config::default());
+        cluster.sites[at].names.set_view(now, [unready(&lower), unready(&a), unready(&b)]);
+    }
+    linked(&mut cluster);
+    cluster.settle();
+    cluster.clock += Duration::from_secs(1);
+    let now = cluster.now();
+    cluster.sites[0].flush(now);
+    let before = std::mem::take(&mut cluster.sites[0].sent);
+    assert!(before.iter().any(|(to, message)| *to == b && message.kind() == "status"));
+    cluster.register(0, 1, "ada").unwrap();
+    cluster.sites[0].flush(now);
+    cluster.sites[0].sent.clear();
+    (cluster, before)
+}
+
+/// `b` hears that `a` is ready. Then comes what `a` said `before`, and at last the rest.
+fn hears_the_old_first(mut cluster: Cluster, before: Vec<(NodeId, Message)>) {
+    let (lower, a, b) = (node("0", 1), node("a", 1), node("b", 1));
+    let unready = |id| Member { host: Some(Host { ready: false }), ..alive(id) };
+    let now = cluster.now();
+    cluster.sites[1].names.set_view(now, [unready(&lower), alive(&a), unready(&b)]);
+    cluster.sites[1].drain();
+    assert_eq!(cluster.sites[1].ready, 0, "what it synced before does not count");
+    for (_, message) in before.into_iter().filter(|(to, _)| *to == b) {
+        cluster.sites[1].names.receive(now, &a, message);
+        cluster.sites[1].drain();
+        assert_eq!(cluster.sites[1].ready, 0, "nor does what was on its way");
+    }
+    cluster.settle();
+    assert_eq!(cluster.sites[1].ready, 1);
+    assert_eq!(cluster.sites[1].holder("ada"), Some(cluster.pid(0, 1)));
+}
+
+#[test]
+fn what_a_host_said_before_it_was_ready_does_not_count_though_it_arrives_after() {
+    let (cluster, before) = a_knows_more(|cluster| relink(cluster, &[(0, 1)]));
+    hears_the_old_first(cluster, before);
+}
+
+#[test]
+fn what_was_synced_with_a_host_that_the_view_did_not_name_yet_does_not_count() {
+    let (cluster, before) = a_knows_more(|cluster| {
+        let (now, lower, b) = (cluster.now(), node("0", 1), node("b", 1));
+        let unready = |id| Member { host: Some(Host { ready: false }), ..alive(id) };
+        cluster.sites[1].names.set_view(now, [unready(&lower), unready(&b)]);
+        relink(cluster, &[(0, 1)]);
+    });
+    hears_the_old_first(cluster, before);
 }
 
 #[test]

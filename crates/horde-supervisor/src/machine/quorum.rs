@@ -143,10 +143,19 @@ impl Children {
         self.caught_up.contains(node) && !self.replica.lacks_of(super::replica_id(node))
     }
 
-    /// Begins to exchange records with a member, or anew: what it has is not all known here until it has said so again.
+    /// Begins to exchange records with a member, or anew.
     pub(super) fn meet(&mut self, now: Now, node: &NodeId) {
-        self.caught_up.remove(node);
         self.replica.peer_up(now, super::replica_id(node));
+        self.learn_anew(now, node);
+    }
+
+    /// What a member has now is not all known here until it was asked and has answered: what it said before, and arrives now, was
+    /// said by one that was not ready yet, or held its lease no more.
+    pub(super) fn learn_anew(&mut self, now: Now, node: &NodeId) {
+        self.caught_up.remove(node);
+        if !self.ready || self.options.quorum != Quorum::None {
+            self.replica.catch_up(now, super::replica_id(node));
+        }
     }
 
     /// Under a quorum, ready is who holds its lease and has the records of everybody who may have acted meanwhile: of

@@ -32,9 +32,12 @@ impl Children {
         let diff = self.roster.update(hosts, self.faults.has(Fault::PlacesBySize));
         // What was synced with a host before it was ready may be less than what it has now: synced once more.
         let learns = !self.ready;
-        let again = diff.readied.iter().filter(|_| learns);
-        for node in diff.connected.iter().chain(again) {
+        for node in &diff.connected {
             self.meet(now, node);
+            self.patience.meets(now.monotonic, node.clone());
+        }
+        for node in diff.readied.iter().filter(|_| learns) {
+            self.learn_anew(now, node);
             self.patience.meets(now.monotonic, node.clone());
         }
         for node in &diff.disconnected {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use horde_cluster::MemberStatus;
 use horde_cluster::machine::Input;
+use horde_supervisor::{End, Record, Wanted};
 use horde_transport::{DownReason, NodeId};
 
 use super::clock::Clock;
@@ -208,9 +209,12 @@ impl World {
     pub(crate) fn review(&mut self) {
         let alive = || self.nodes.iter().filter(|node| node.is_alive());
         let lives: BTreeSet<(usize, u64)> = alive().map(|node| (node.index, node.life)).collect();
+        // An attempt that failed on another side of a split says nothing of what ran on this one.
+        let other = |record: &Record| record.wanted == Wanted::Ended(End::NotStarted);
         let known = |id: &str, life: u64, ended: bool| {
             let mut records = alive().filter_map(|node| node.children.record(&id.into()));
-            records.any(|record| record.life > life || record.life == life && (!ended || record.is_over()))
+            let same = |record: &Record| if ended { record.is_over() } else { !other(record) };
+            records.any(|record| record.life > life || record.life == life && same(record))
         };
         self.promises.crashed(|life| lives.contains(&life), known);
     }

@@ -25,12 +25,25 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         self.tell(now, peer);
     }
 
+    /// Asks the neighbour `peer` what it holds now. [`Synced`](crate::Output::Synced) comes once all that it answers is held here, even if it came
+    /// before: what it said earlier does not count, and may still be on its way. The question is repeated until it is answered.
+    ///
+    /// Call it after [`Replica::peer_up`] when it matters that a neighbour has something that it did not have a moment ago.
+    /// Nothing happens if `peer` is no neighbour.
+    pub fn catch_up(&mut self, now: Now, peer: ReplicaId) {
+        let Some(state) = self.peers.get_mut(&peer).filter(|state| state.neighbour) else { return };
+        self.last_question += 1;
+        (state.question, state.known, state.synced) = (Some(self.last_question), false, false);
+        self.put_question(now, peer);
+    }
+
     /// Stops exchanging with `peer`. The others are told at once what is held here, as they may lack what it wrote last.
     pub fn peer_down(&mut self, now: Now, peer: ReplicaId) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         state.neighbour = false;
         state.relay_due = None;
         state.links = None;
+        state.question = None;
         self.links += 1;
         self.end_sessions(peer);
         self.serve_next(now);

@@ -51,6 +51,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             Body::Fragment(fragment) => self.receive_fragment(now, from, fragment),
             Body::Commit(commit) => self.receive_commit(now, from, commit),
             Body::Credit(credit) => self.receive_credit(now, from, credit),
+            Body::Question(number) => self.receive_question(now, from, number),
+            Body::Answer(number, status) => self.receive_answer(now, from, number, *status),
         }
         self.send_pulls();
     }

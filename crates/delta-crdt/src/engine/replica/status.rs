@@ -13,9 +13,15 @@ use crate::{Key, Now, Output, ReplicaId, Warning, Winner};
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Sends a status to a peer: what changed since the last one.
     pub(super) fn tell(&mut self, now: Now, to: ReplicaId) {
+        if let Some(status) = self.status_to(now, to) {
+            self.send(to, Body::Status(Box::new(status)));
+        }
+    }
+
+    fn status_to(&mut self, now: Now, to: ReplicaId) -> Option<Status> {
         self.push();
         let (hash, fingerprint) = (self.hash(), self.fingerprint());
-        let Some(peer) = self.peers.get_mut(&to) else { return };
+        let peer = self.peers.get_mut(&to)?;
         let full = peer.tell_all;
         let mut names = Dictionary::default();
         let mut sections = Vec::new();
@@ -48,7 +54,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         peer.relay_due = None;
         let links = new_links.then(|| self.neighbours());
         let origins = names.ids;
-        self.send(to, Body::Status(Box::new(Status { hash, fingerprint, full, links, origins, sections })));
+        Some(Status { hash, fingerprint, full, links, origins, sections })
     }
 
     pub(super) fn receive_status(&mut self, now: Now, from: ReplicaId, status: Status) {
@@ -81,7 +87,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             peer.links = Some(links.into_iter().collect());
         }
         let adds_up = peer.heard_hash().to_le_bytes() == status.hash;
-        peer.known |= status.full || adds_up;
+        peer.known |= (status.full || adds_up) && peer.question.is_none();
         let impostor =
             peer.heard.iter().zip(&self.shards).any(|(heard, shard)| heard.covered(0) > shard.covered(0));
         if impostor {
@@ -99,6 +105,36 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             self.hasten_collection(now);
         }
         self.compare(now, from);
+        self.put_question(now, from);
+    }
+
+    /// Asks what a peer holds, if it shall say so and has not: once an interval, and with each status that comes from it.
+    pub(super) fn put_question(&mut self, now: Now, to: ReplicaId) {
+        let pause = self.config.status_interval / 2;
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        let Some(number) = peer.question else { return };
+        let lately = peer.questioned.is_some_and(|(last, at)| last == number && now.monotonic < at + pause);
+        if !lately {
+            peer.questioned = Some((number, now.monotonic));
+            self.send(to, Body::Question(number));
+        }
+    }
+
+    pub(super) fn receive_question(&mut self, now: Now, from: ReplicaId, number: u64) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.tell_all = true;
+            if let Some(status) = self.status_to(now, from) {
+                self.send(from, Body::Answer(number, Box::new(status)));
+            }
+        }
+    }
+
+    pub(super) fn receive_answer(&mut self, now: Now, from: ReplicaId, number: u64, status: Status) {
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        if peer.question == Some(number) && status.full {
+            peer.question = None;
+        }
+        self.receive_status(now, from, status);
     }
 
     /// Asks a peer for a full status, at most one per interval.

@@ -37,6 +37,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             self.status_due = Some(now.monotonic + self.config.status_interval);
             for peer in self.neighbours() {
                 self.tell(now, peer);
+                self.put_question(now, peer);
             }
             self.forget_visitors(now);
         }
