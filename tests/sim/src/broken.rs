@@ -58,7 +58,7 @@ pub const BROKEN: &[Deliberate] = &[
     fault(Broken::OneEpoch, 100, APART),
     fault(Broken::Membership(MembershipFault::OneObserver), 100, &["hears"]),
     fault(Broken::Membership(MembershipFault::NeverReturns), 100, &["lives, and to"]),
-    fault(Broken::Membership(MembershipFault::PauseIsSilence), 100, &["stood still, and declared"]),
+    fault(Broken::Membership(MembershipFault::PauseIsSilence), 200, &["stood still, and declared"]),
     fault(Broken::Leases(LeaseFault::CountsTheReachable), 100, TWICE),
     fault(Broken::Leases(LeaseFault::ByHearing), 100, TWICE),
     fault(Broken::Names(NamesFault::JudgesCopies), 100, &["a copy of the same child"]),

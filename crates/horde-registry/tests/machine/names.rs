@@ -334,7 +334,7 @@ fn a_knows_more(linked: impl FnOnce(&mut Cluster)) -> (Cluster, Vec<(NodeId, Mes
     cluster.sites[0].flush(now);
     let before = std::mem::take(&mut cluster.sites[0].sent);
     assert!(before.iter().any(|(to, message)| *to == b && message.kind() == "status"));
-    cluster.register(0, 1, "ada").unwrap();
+    assert_eq!(cluster.register(0, 1, "ada"), Ok(()));
     cluster.sites[0].flush(now);
     cluster.sites[0].sent.clear();
     (cluster, before)
