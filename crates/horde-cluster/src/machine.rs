@@ -40,6 +40,8 @@ mod wire;
 #[cfg(any(test, feature = "faults"))]
 pub use faults::{Fault, LeaseFault};
 pub use forgetting::{ForgetError, MAX_FORGOTTEN};
-pub use leases::{LeaseFrame, LeaseFrameError, LeaseOutput, Leases, MAX_GIVEN_UP, MAX_VOTERS, Standing};
+pub use leases::{
+    LeaseFrame, LeaseFrameError, LeaseOutput, Leases, MAX_GIVEN_UP, MAX_VOTERS, Promise, Promised, Standing,
+};
 pub use membership::{Input, Membership, Output, Warning};
 pub use wire::{Answer, Beat, Frame, FrameError, Lifecycle, MAX_FRAME, Record, Refusal, Told, VERSION};

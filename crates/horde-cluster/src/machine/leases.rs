@@ -23,6 +23,7 @@
 mod accusing;
 mod agreeing;
 mod changing;
+mod promising;
 mod renewing;
 mod wire;
 
@@ -31,13 +32,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use horde_ring::{Agreed, Heartbeats, LeaseTerms, Policy, Promises, Quorum};
+use horde_ring::{Agreed, Heartbeats, LeaseTerms, Policy, Quorum};
 use horde_transport::{NodeId, NodeName};
 
 use super::faults::{Faults, LeaseFault};
 use crate::{MemberStatus, View};
 use accusing::Case;
 use changing::{Acceptor, Proposal};
+pub use promising::{Promise, Promised};
 pub use wire::{LeaseFrame, LeaseFrameError, MAX_VOTERS};
 
 /// What the lease machine must have done.
@@ -86,6 +88,8 @@ pub struct Leases {
     accepts: BTreeMap<NodeId, BTreeSet<NodeId>>,
     agreed: Option<Agreed<NodeId>>,
     agreed_at: Duration,
+    /// Whether this node knows what was promised when the configuration came to hold.
+    bound: bool,
     acceptor: Acceptor,
     proposal: Option<Proposal>,
     ballots: u64,
@@ -95,17 +99,20 @@ pub struct Leases {
     term: u64,
     /// The highest term of this node's that somebody has promised not to acknowledge.
     refused: u64,
+    /// The lowest term in which a lease may be held.
+    least_term: u64,
     beats: Heartbeats<NodeId>,
+    /// When the lease ends by what was acknowledged in the configuration before.
+    carried: Option<Duration>,
     next_beat: Duration,
     /// Who has heard of the present term.
     heard: BTreeSet<NodeId>,
     held: bool,
     /// When the lease ends, by the last input.
     ends: Option<Duration>,
-    // What it promised to others: accused, then accuser and the round of its question.
+    // What it promised to others.
     terms_of: BTreeMap<NodeId, u64>,
-    promises: Promises<NodeId>,
-    given: BTreeMap<NodeId, BTreeMap<NodeId, u64>>,
+    promised: Promised,
     withdrawn: BTreeMap<(NodeId, NodeId), u64>,
     // Whom it accuses, and who has left in good order.
     cases: BTreeMap<NodeId, Case>,
@@ -141,6 +148,7 @@ impl Leases {
             accepts: BTreeMap::new(),
             agreed: None,
             agreed_at: now,
+            bound: false,
             acceptor: Acceptor::default(),
             proposal: None,
             ballots: 0,
@@ -148,14 +156,15 @@ impl Leases {
             idle: true,
             term: 1,
             refused: 0,
+            least_term: 1,
             beats: Heartbeats::new(),
+            carried: None,
             next_beat: now,
             heard: BTreeSet::new(),
             held: false,
             ends: None,
             terms_of: BTreeMap::new(),
-            promises: Promises::new(),
-            given: BTreeMap::new(),
+            promised: Promised::default(),
             withdrawn: BTreeMap::new(),
             cases: BTreeMap::new(),
             left: BTreeSet::new(),
@@ -278,13 +287,17 @@ impl Leases {
     fn on_frame(&mut self, from: &NodeId, frame: LeaseFrame) {
         match frame {
             LeaseFrame::Accept { voters } => self.on_accept(from, voters),
-            LeaseFrame::Agreed { epoch, voters } => self.on_agreed(from, epoch, voters),
+            LeaseFrame::Agreed { epoch, voters, promised } => {
+                self.on_agreed(from, epoch, voters, promised.as_ref());
+            }
             LeaseFrame::Prepare { epoch, ballot } => self.on_prepare(from, epoch, ballot),
             LeaseFrame::Prepared { epoch, ballot, accepted } => {
                 self.on_prepared(from, (epoch, ballot), accepted);
             }
             LeaseFrame::Propose { epoch, ballot, voters } => self.on_propose(from, (epoch, ballot), voters),
-            LeaseFrame::Accepted { epoch, ballot } => self.on_accepted(from, epoch, &ballot),
+            LeaseFrame::Accepted { epoch, ballot, promised } => {
+                self.on_accepted(from, epoch, &ballot, &promised);
+            }
             LeaseFrame::Renew { number, term, epoch } => self.on_renew(from, number, term, epoch),
             LeaseFrame::Granted { number, term, epoch } => self.on_granted(from, number, term, epoch),
             LeaseFrame::Refused { term } => self.refused = self.refused.max(term),
@@ -310,7 +323,8 @@ impl Leases {
         self.propose_again();
         self.renew();
         self.press_cases();
-        self.drop_dead_accusers();
+        self.judge_promises();
+        self.ask_back();
         self.change();
     }
 
@@ -379,8 +393,8 @@ impl Leases {
         assert!(!self.held || self.lease_end().is_some(), "a lease is held that was never granted");
         assert!(!self.held || self.agreed.is_some(), "a lease is held without a configuration");
         assert!(!self.cases.contains_key(&self.me), "nobody accuses itself");
-        for (accused, by) in &self.given {
-            assert!(!by.is_empty(), "a promise about {accused} has an accuser");
+        for (accused, promise) in &self.promised.given {
+            assert!(!promise.by.is_empty(), "a promise about {accused} has an accuser");
         }
     }
 }

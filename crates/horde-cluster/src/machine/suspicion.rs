@@ -382,15 +382,23 @@ impl Membership {
         self.broadcast(&Frame::Down { about: id.clone(), counter });
     }
 
-    /// This node stood still for `late`: that time is nobody's silence.
+    /// This node stood still for `late`: that time is nobody's silence. What it found out and was told before is old after as long
+    /// as silence takes to be suspected: open questions begin anew.
     pub(crate) fn excuse_all(&mut self, late: Duration) {
-        let now = self.now;
+        let (now, window) = (self.now, self.slow_window());
+        let old = late >= self.config.suspect_after;
         for link in self.links.values_mut() {
             link.heard = (link.heard + late).min(now);
         }
         for known in self.known.values_mut() {
             known.told = (known.told + late).min(now);
             let Some(inquiry) = &mut known.inquiry else { continue };
+            if old {
+                let owed = std::mem::take(&mut inquiry.owed);
+                let own = Own::Probing { until: now + window, window };
+                *inquiry = Inquiry { owed, ..Inquiry::new(now, own, inquiry.hinted) };
+                continue;
+            }
             inquiry.answer_by += late;
             if let Own::Probing { until, .. } = &mut inquiry.own {
                 *until += late;

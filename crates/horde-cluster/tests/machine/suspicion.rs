@@ -212,6 +212,32 @@ fn time_this_node_stood_still_is_nobodys_silence() {
 }
 
 #[test]
+fn what_was_found_out_before_this_node_stood_still_is_found_out_anew() {
+    let (a, b) = (id("a", 1), id("b", 1));
+    let mut bench = Bench::with(&[&a, &b]);
+    // Silent, and asked about; then this node stands still, and the answer waits.
+    while bench.status(&a) == Some(MemberStatus::Up) {
+        bench.pass(ms(10), &[&b]);
+    }
+    let round = bench.asked(&b).unwrap();
+    assert_eq!(bench.status(&a), Some(MemberStatus::Suspect));
+    bench.now += ms(8_000);
+    bench.frame(&b, &Frame::Answer { about: a.clone(), round, answer: Answer::Silent });
+    assert_eq!(bench.status(&a), Some(MemberStatus::Suspect), "an answer of eight seconds ago is no verdict");
+    bench.frame(&b, &Frame::Down { about: a.clone(), counter: 0 });
+    assert_eq!(bench.status(&a), Some(MemberStatus::Suspect), "nor is the verdict of another");
+    bench.clear();
+    // It asks again, and then a verdict is one.
+    while bench.asked(&b).is_none() {
+        bench.pass(ms(10), &[&b]);
+    }
+    let round = bench.asked(&b).unwrap();
+    bench.frame(&b, &Frame::Answer { about: a.clone(), round, answer: Answer::Silent });
+    bench.pass(ms(300), &[&b]);
+    assert_eq!(bench.status(&a), Some(MemberStatus::Down));
+}
+
+#[test]
 fn connections_that_ended_while_this_node_stood_still_may_come_back_first() {
     let (a, b) = (id("a", 1), id("b", 1));
     let mut bench = Bench::with(&[&a, &b]);

@@ -118,6 +118,12 @@ impl<Id: Ord> Heartbeats<Id> {
             .collect()
     }
 
+    /// Forgets what all acknowledged, as when another configuration holds. Numbers go on, and what was sent can be
+    /// acknowledged still.
+    pub fn clear(&mut self) {
+        self.acknowledged.clear();
+    }
+
     /// Forgets what a member acknowledged, when it is no longer one.
     pub fn forget(&mut self, id: &Id) {
         self.acknowledged.remove(id);

@@ -6,6 +6,7 @@ use horde_ring::Agreed;
 use horde_transport::NodeId;
 
 use super::Leases;
+use super::promising::Promised;
 use super::wire::LeaseFrame;
 
 impl Leases {
@@ -55,7 +56,7 @@ impl Leases {
     fn conclude(&mut self) {
         let all = |id: &NodeId| self.accepts.get(id) == Some(&self.accepted);
         if self.agreed.is_none() && !self.accepted.is_empty() && self.accepted.iter().all(all) {
-            self.adopt(1, self.accepted.clone());
+            self.adopt(1, self.accepted.clone(), Some(&Promised::default()));
             for to in self.others() {
                 self.tell_agreed(&to);
             }
@@ -65,12 +66,22 @@ impl Leases {
     pub(super) fn tell_agreed(&mut self, to: &NodeId) {
         if let Some(agreed) = &self.agreed {
             let (epoch, voters) = (agreed.epoch(), self.voters());
-            self.send(to, &LeaseFrame::Agreed { epoch, voters });
+            let promised = self.bound.then(|| self.promised.clone());
+            let frame = LeaseFrame::Agreed { epoch, voters, promised };
+            if frame.fits() {
+                self.send(to, &frame);
+            }
         }
     }
 
     /// A member says that a configuration holds.
-    pub(super) fn on_agreed(&mut self, from: &NodeId, epoch: u64, voters: BTreeSet<NodeId>) {
+    pub(super) fn on_agreed(
+        &mut self,
+        from: &NodeId,
+        epoch: u64,
+        voters: BTreeSet<NodeId>,
+        promised: Option<&Promised>,
+    ) {
         if self.all_replaced(&voters) {
             return;
         }
@@ -90,10 +101,14 @@ impl Leases {
         if !self.expected.is_empty() && !names().all(|name| self.expected.contains(name)) {
             return self.warn(format!("{from} expects other nodes than this one: its quorum is not joined"));
         }
-        self.adopt(epoch, voters);
+        // Who votes must know what is promised: somebody who does, a voter or who led the change, says it again.
+        if promised.is_some() || !voters.contains(&self.me) {
+            self.adopt(epoch, voters, promised);
+        }
     }
 
-    /// A configuration all of whose lives were replaced by later ones is nobody's any more: the next one is made anew.
+    /// A configuration all of whose lives were replaced by later ones is nobody's any more: the next one is made anew. Nobody
+    /// carries over what was promised in it, so that everybody goes on in a later term.
     fn drop_replaced(&mut self) {
         if self.agreed.is_some() && self.all_replaced(&self.voters()) {
             self.agreed = None;
@@ -101,7 +116,9 @@ impl Leases {
             self.proposal = None;
             self.accepted.clear();
             self.accepts.clear();
-            self.beats = horde_ring::Heartbeats::new();
+            self.beats.clear();
+            self.carried = None;
+            self.least_term = self.term + 1;
         }
     }
 

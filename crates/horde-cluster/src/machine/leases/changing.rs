@@ -1,7 +1,8 @@
 //! The next configuration: one voter more or fewer, chosen by single-decree Paxos (Lamport, 2001) per epoch.
 //!
 //! The acceptors are the voters of the configuration that holds, in their lives: who restarts is another acceptor,
-//! without a vote until it is taken in, so that what an acceptor promised need not outlive it.
+//! without a vote until it is taken in, so that what an acceptor promised need not outlive it. Who accepts says what it has
+//! promised to accusers; a majority's promises go on in the next configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use horde_ring::{Agreed, Change, Voter};
 use horde_transport::NodeId;
 
 use super::Leases;
+use super::promising::Promised;
 use super::wire::LeaseFrame;
 use crate::MemberStatus;
 
@@ -24,8 +26,8 @@ pub(super) type Ballot = (u64, NodeId);
 pub(super) struct Acceptor {
     promised: Option<Ballot>,
     pub(super) accepted: Option<(Ballot, BTreeSet<NodeId>)>,
-    /// When that was.
-    accepted_at: Option<Duration>,
+    /// When it first accepted something.
+    pub(super) accepted_at: Option<Duration>,
 }
 
 /// An attempt of this node's at the next epoch.
@@ -38,6 +40,8 @@ pub(super) struct Proposal {
     prepared: BTreeMap<NodeId, Option<(Ballot, BTreeSet<NodeId>)>>,
     proposed: Option<BTreeSet<NodeId>>,
     accepted: BTreeSet<NodeId>,
+    /// What those who accepted had promised.
+    promised: Promised,
 }
 
 impl Leases {
@@ -67,6 +71,7 @@ impl Leases {
             prepared: BTreeMap::new(),
             proposed: None,
             accepted: BTreeSet::new(),
+            promised: Promised::default(),
         });
         let epoch = self.next_epoch();
         for to in self.voters() {
@@ -143,7 +148,7 @@ impl Leases {
         }
     }
 
-    /// Accepted, unless a promise about a member stands that an old and a new configuration could both count.
+    /// Accepted, unless somebody who is accused would be enough for a lease of its own in it.
     pub(super) fn on_propose(
         &mut self,
         from: &NodeId,
@@ -152,27 +157,26 @@ impl Leases {
     ) {
         let late = self.acceptor.promised.as_ref().is_some_and(|promised| *promised > ballot);
         let next = configuration(epoch, &voters);
-        let settled = |accused: &NodeId| {
-            let over = self.cases.get(accused).filter(|case| case.is_over(self.now));
-            match voters.contains(accused) {
-                // It said goodbye, or an operator vouches for its end.
-                _ if self.left.contains(accused) => true,
-                // What this node was promised for good binds enough of the next voters, too.
-                true => over.is_some_and(|case| case.binds(&self.quorum, &next, self.now)),
-                false => over.is_some(),
-            }
+        let alone = |accused: &NodeId| {
+            let gone = self.left.contains(accused);
+            !gone && self.quorum.grants(&next, &BTreeSet::from([accused]))
         };
         let concerned = self.votes(&self.me) || voters.contains(&self.me);
-        if epoch != self.next_epoch() || late || !concerned || !self.given.keys().all(settled) {
+        if epoch != self.next_epoch() || late || !concerned || self.promised.given.keys().any(alone) {
             return;
         }
+        let promised = self.promised.clone();
+        let frame = LeaseFrame::Accepted { epoch, ballot: ballot.clone(), promised };
+        if !frame.fits() {
+            return self.warn("too much is promised for a change of the voters: it waits".to_owned());
+        }
         self.acceptor.promised = Some(ballot.clone());
-        self.acceptor.accepted = Some((ballot.clone(), voters));
-        self.acceptor.accepted_at = Some(self.now);
-        self.deliver(from, &LeaseFrame::Accepted { epoch, ballot });
+        self.acceptor.accepted = Some((ballot, voters));
+        self.acceptor.accepted_at.get_or_insert(self.now);
+        self.deliver(from, &frame);
     }
 
-    pub(super) fn on_accepted(&mut self, from: &NodeId, epoch: u64, ballot: &Ballot) {
+    pub(super) fn on_accepted(&mut self, from: &NodeId, epoch: u64, ballot: &Ballot, promised: &Promised) {
         let next = self.next_epoch();
         let Some(agreed) = self.agreed.as_ref() else { return };
         let Some(proposal) = self.proposal.as_mut().filter(|proposal| proposal.ballot == *ballot) else {
@@ -180,53 +184,39 @@ impl Leases {
         };
         let Some(voters) = proposal.proposed.clone().filter(|_| epoch == next) else { return };
         proposal.accepted.insert(from.clone());
+        proposal.promised.join(promised);
         let by: BTreeSet<&NodeId> = proposal.accepted.iter().collect();
         if self.quorum.commits(agreed, &configuration(epoch, &voters), &by) {
-            self.adopt(epoch, voters);
+            let promised = proposal.promised.clone();
+            self.adopt(epoch, voters, Some(&promised));
             for to in self.others() {
                 self.tell_agreed(&to);
             }
         }
     }
 
-    /// A configuration holds: the leases and cases of the one before go on in it.
-    pub(super) fn adopt(&mut self, epoch: u64, voters: BTreeSet<NodeId>) {
+    /// A configuration holds. `promised` is what a majority of the one before had promised, if this node was told.
+    pub(super) fn adopt(&mut self, epoch: u64, voters: BTreeSet<NodeId>, promised: Option<&Promised>) {
+        // What was acknowledged until now lasts as long as it would have; the rest is asked for anew.
+        self.carried = self.lease_end();
+        self.beats.clear();
         self.agreed = Some(configuration(epoch, &voters));
         self.agreed_at = self.now;
         self.accepts.clear();
         self.acceptor = Acceptor::default();
         self.proposal = None;
-        self.resume_cases();
+        self.bound = promised.is_some();
+        if let Some(promised) = promised {
+            self.take_over(promised);
+        }
+        self.judge_cases();
         self.beat();
     }
 
-    /// Every configuration that can follow: one voter fewer, or one of an expected node that has no vote. None are told by
-    /// a node that expects nobody: it does not know who may come.
-    pub(super) fn next_ones(&self) -> Vec<Agreed<NodeId>> {
-        let voters = self.voters();
-        if self.expected.is_empty() {
-            return Vec::new();
-        }
-        let fewer = voters.iter().map(|gone| voters.iter().filter(|id| *id != gone).cloned().collect());
-        let absent = self.expected.iter().filter(|name| voters.iter().all(|voter| voter.name() != *name));
-        let more = absent.map(|name| {
-            let any = NodeId::new(name.clone(), u64::MAX);
-            voters.iter().cloned().chain([any]).collect()
-        });
-        let all: Vec<BTreeSet<NodeId>> = fewer.chain(more).collect();
-        all.iter().map(|voters| configuration(self.next_epoch(), voters)).collect()
-    }
-
-    /// The epoch up to which this node has accepted configurations, chosen or not.
+    /// The epoch up to which this node has accepted configurations, chosen or not: from which on its promises count.
     pub(super) fn accepted_epoch(&self) -> u64 {
         let agreed = self.agreed.as_ref().map_or(0, Agreed::epoch);
         agreed + u64::from(self.acceptor.accepted.is_some())
-    }
-
-    /// The next configuration that this node has accepted and does not yet know to hold.
-    pub(super) fn accepted_next(&self) -> Option<Agreed<NodeId>> {
-        let (_, voters) = self.acceptor.accepted.as_ref()?;
-        Some(configuration(self.next_epoch(), voters))
     }
 }
 

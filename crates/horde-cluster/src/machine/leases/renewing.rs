@@ -33,11 +33,13 @@ impl Leases {
         if epoch < self.agreed.as_ref().map_or(0, Agreed::epoch) {
             self.tell_agreed(from);
         }
-        if self.promises.may_acknowledge(from, term) {
+        if self.may_acknowledge(from, term) {
             if !self.accusers_know(from, term) {
                 return;
             }
-            let epoch = self.accepted_epoch();
+            // Between two configurations it counts in neither: what is promised in the next one is not known yet.
+            let sure = self.acceptor.accepted.is_none();
+            let epoch = self.agreed.as_ref().filter(|_| sure).map_or(0, Agreed::epoch);
             self.send(from, &LeaseFrame::Granted { number, term, epoch });
         } else {
             self.send(from, &LeaseFrame::Refused { term });
@@ -49,8 +51,7 @@ impl Leases {
             return;
         }
         self.heard.insert(from.clone());
-        // Who has accepted a later configuration counts by what it acknowledged before, until this node knows that one.
-        if epoch > 0 && epoch <= self.agreed.as_ref().map_or(0, Agreed::epoch) {
+        if epoch > 0 && Some(epoch) == self.agreed.as_ref().map(Agreed::epoch) {
             self.beats.acknowledge(from.clone(), number, epoch);
         }
     }
@@ -58,11 +59,11 @@ impl Leases {
     /// When the lease ends by what was acknowledged; none if that was never enough.
     pub(super) fn lease_end(&self) -> Option<Duration> {
         let agreed = self.counted(self.agreed.as_ref().filter(|_| self.wanted)?);
-        let end = self.beats.lease_end(&self.quorum, &agreed, &self.me, self.now, &self.terms)?;
-        // Who has accepted the next configuration and does not know whether it holds needs enough in both.
-        let Some(next) = self.accepted_next() else { return Some(end) };
-        let next = self.counted(&next);
-        Some(end.min(self.beats.lease_end(&self.quorum, &next, &self.me, self.now, &self.terms)?))
+        let end = self.beats.lease_end(&self.quorum, &agreed, &self.me, self.now, &self.terms);
+        // A voter that has accepted the next configuration acknowledges nobody in this one any more, not itself either.
+        let own = self.acceptor.accepted_at.map(|at| at + self.terms.lease);
+        let end = end.map(|end| own.map_or(end, |own| end.min(own)));
+        end.max(self.carried)
     }
 
     /// The configuration of which a majority counts: all of its voters, in reach or not.
@@ -92,13 +93,15 @@ impl Leases {
         if self.held && !granted {
             // Whatever rests on the lease stops now, and says when it has.
             (self.held, self.idle) = (false, false);
-        } else if !self.held && granted && known && self.idle {
+        } else if !self.held && granted && known && self.idle && self.term >= self.least_term {
             self.held = true;
         }
         // No promise of the term that is over binds the next one, in which nothing runs yet.
-        if !self.held && self.idle && self.refused >= self.term {
-            self.term = self.refused + 1;
+        let next = self.least_term.max(self.refused + 1);
+        if !self.held && self.idle && self.term < next {
+            self.term = next;
             self.beats = Heartbeats::new();
+            self.carried = None;
             self.heard.clear();
             self.renew();
         }

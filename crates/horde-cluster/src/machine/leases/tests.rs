@@ -1,271 +1,15 @@
-//! Leases under arbitrary verdicts, delays, losses, clocks and restarts: nobody acts who was given up.
+//! Nobody acts who was given up, and everybody gets a lease back.
+
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use horde_ring::LeaseTerms;
-use horde_transport::{NodeId, NodeName};
+use horde_transport::NodeId;
 
-use super::{LeaseFrame, LeaseOutput, Leases};
+use super::{LeaseFrame, Promise, Promised};
+use crate::MemberStatus;
 use crate::machine::jitter::Jitter;
-use crate::{Member, MemberStatus, Meta, View};
-
-const HEARTBEAT: Duration = Duration::from_millis(200);
-
-fn id(number: usize, life: u64) -> NodeId {
-    NodeId::new(NodeName::new(format!("n{number}")).unwrap(), life)
-}
-
-fn names(count: usize) -> BTreeSet<NodeName> {
-    (0..count).map(|number| id(number, 1).name().clone()).collect()
-}
-
-struct Node {
-    leases: Leases,
-    /// The clock runs at this many thousandths of true time.
-    rate: u32,
-    verdicts: BTreeMap<NodeId, MemberStatus>,
-    idle_at: Option<u64>,
-    was_held: bool,
-    /// It holds its lease and knew, since it took it up, that every other member had synced or was given up.
-    ready: bool,
-}
-
-struct World {
-    now_ms: u64,
-    nodes: BTreeMap<NodeId, Node>,
-    /// When it arrives, number for order, from, to.
-    flying: BTreeMap<(u64, u64), (NodeId, NodeId, Bytes)>,
-    sent: u64,
-    cut: BTreeSet<(NodeId, NodeId)>,
-    loss: u64,
-    chance: Jitter,
-}
-
-impl World {
-    fn new(seed: u64, voters: usize, followers: usize) -> Self {
-        let mut chance = Jitter::new(seed, b"leases");
-        let mut nodes = BTreeMap::new();
-        for number in 0..voters + followers {
-            let expected = if number < voters { names(voters) } else { BTreeSet::new() };
-            let rate = 990 + u32::try_from(below(&mut chance, 21)).unwrap();
-            nodes.insert(id(number, 1), node(id(number, 1), expected, rate, 0));
-        }
-        let loss = below(&mut chance, 3) * 10;
-        let mut world =
-            Self { now_ms: 0, nodes, flying: BTreeMap::new(), sent: 0, cut: BTreeSet::new(), loss, chance };
-        world.all_see(MemberStatus::Up);
-        world
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        below(&mut self.chance, bound)
-    }
-
-    fn clock(&self, node: &NodeId) -> Duration {
-        Duration::from_micros(self.now_ms * u64::from(self.nodes[node].rate))
-    }
-
-    fn all_see(&mut self, status: MemberStatus) {
-        let ids: Vec<NodeId> = self.nodes.keys().cloned().collect();
-        for seer in &ids {
-            for other in &ids {
-                self.nodes.get_mut(seer).unwrap().verdicts.insert(other.clone(), status);
-            }
-            self.show(seer);
-        }
-    }
-
-    fn everybody_sees(&mut self, member: &NodeId, status: MemberStatus) {
-        let ids: Vec<NodeId> = self.nodes.keys().cloned().collect();
-        for seer in ids {
-            self.nodes.get_mut(&seer).unwrap().verdicts.insert(member.clone(), status);
-            self.show(&seer);
-        }
-    }
-
-    /// Tells a node its own view of the members, whatever is true.
-    fn show(&mut self, seer: &NodeId) {
-        let now = self.clock(seer);
-        let node = self.nodes.get_mut(seer).unwrap();
-        let member = |(id, status): (&NodeId, &MemberStatus)| {
-            let falsely = id == seer && *status != MemberStatus::Leaving;
-            let status = if falsely { MemberStatus::Up } else { *status };
-            let meta = Arc::new(Meta::default());
-            (id.clone(), Member { id: id.clone(), address: None, status, meta })
-        };
-        let members = node.verdicts.iter().map(member).collect();
-        let view =
-            View { version: 1, local: seer.clone(), members, stopped: None, forgotten: BTreeMap::new() };
-        node.leases.members(now, &view);
-        self.settle(seer);
-    }
-
-    fn settle(&mut self, at: &NodeId) {
-        while let Some(output) = self.nodes.get_mut(at).unwrap().leases.poll_output() {
-            if let LeaseOutput::Send { to, frame } = output {
-                let lost = self.below(100) < self.loss || self.cut.contains(&(at.clone(), to.clone()));
-                let delay = 1 + if self.below(20) == 0 { self.below(400) } else { self.below(20) };
-                self.sent += 1;
-                if !lost {
-                    self.flying.insert((self.now_ms + delay, self.sent), (at.clone(), to, frame));
-                }
-            }
-        }
-        let (now, delay) = (self.now_ms, self.below(150));
-        let node = self.nodes.get_mut(at).unwrap();
-        let held = node.leases.standing().held;
-        if node.was_held && !held {
-            node.idle_at = Some(now + delay);
-            node.ready = false;
-        }
-        node.was_held = held;
-        let given_up = &node.leases.standing().given_up;
-        let settled = node.verdicts.iter().all(|(id, status)| status.is_alive() || given_up.contains(id));
-        node.ready |= held && settled;
-    }
-
-    fn step(&mut self) {
-        self.now_ms += 1;
-        while let Some(entry) = self.flying.first_entry() {
-            if entry.key().0 > self.now_ms {
-                break;
-            }
-            let (from, to, frame) = entry.remove();
-            if self.nodes.contains_key(&to) && !self.cut.contains(&(from.clone(), to.clone())) {
-                let now = self.clock(&to);
-                self.nodes.get_mut(&to).unwrap().leases.frame(now, &from, &frame);
-                self.settle(&to);
-            }
-        }
-        let ids: Vec<NodeId> = self.nodes.keys().cloned().collect();
-        for id in ids {
-            let now = self.clock(&id);
-            let at = self.now_ms;
-            let node = self.nodes.get_mut(&id).unwrap();
-            let stopped = node.idle_at.take_if(|idle| *idle <= at).is_some();
-            let due = node.leases.poll_timeout().is_some_and(|due| due <= now);
-            if stopped {
-                node.leases.set_idle(now, true);
-            }
-            if due {
-                node.leases.handle_timeout(now);
-            }
-            if stopped || due {
-                self.settle(&id);
-            }
-        }
-        self.check();
-    }
-
-    /// Nobody who may replace a node finds that node still acting.
-    fn check(&self) {
-        for (seer, node) in self.nodes.iter().filter(|(_, node)| node.leases.standing().held) {
-            for gone in &node.leases.standing().given_up {
-                let Some(other) = self.nodes.get(gone) else { continue };
-                let given_up = &other.leases.standing().given_up;
-                let both = other.leases.standing().held && given_up.contains(seer);
-                assert!(!both, "at {} ms {seer} and {gone} hold leases and gave each other up", self.now_ms);
-                let acts = other.leases.held_until().is_some_and(|until| self.clock(gone) < until);
-                assert!(
-                    !(acts && other.ready),
-                    "at {} ms {seer} has given up {gone}, which acts\n{node:#?}\n{other:#?}",
-                    self.now_ms,
-                    node = node.leases,
-                    other = other.leases
-                );
-            }
-        }
-    }
-
-    /// Anything may happen: verdicts true and false, links cut and healed, restarts.
-    fn disturb(&mut self) {
-        let ids: Vec<NodeId> = self.nodes.keys().cloned().collect();
-        let (a, b) = (self.pick(&ids), self.pick(&ids));
-        match self.below(10) {
-            0 | 1 => drop(self.cut.insert((a.clone(), b.clone()))),
-            2 => self.cut.clear(),
-            3 if self.below(4) == 0 => self.restart(&a),
-            4..=6 => {
-                let status = match self.below(4) {
-                    0 => MemberStatus::Suspect,
-                    1 => MemberStatus::Unreachable,
-                    _ => MemberStatus::Down,
-                };
-                self.nodes.get_mut(&a).unwrap().verdicts.insert(b, status);
-                self.show(&a);
-            }
-            _ => {
-                self.nodes.get_mut(&a).unwrap().verdicts.insert(b, MemberStatus::Up);
-                self.show(&a);
-            }
-        }
-    }
-
-    /// The same without restarts.
-    fn upset(&mut self) {
-        let ids: Vec<NodeId> = self.nodes.keys().cloned().collect();
-        let (a, b) = (self.pick(&ids), self.pick(&ids));
-        match self.below(8) {
-            0 | 1 => drop(self.cut.insert((a, b))),
-            2 => self.cut.clear(),
-            choice => {
-                let status = if choice < 6 { MemberStatus::Down } else { MemberStatus::Up };
-                self.nodes.get_mut(&a).unwrap().verdicts.insert(b, status);
-                self.show(&a);
-            }
-        }
-    }
-
-    fn leases(&self) -> Vec<&Leases> {
-        self.nodes.values().map(|node| &node.leases).collect()
-    }
-
-    fn pick(&mut self, ids: &[NodeId]) -> NodeId {
-        ids[usize::try_from(self.below(ids.len() as u64)).unwrap()].clone()
-    }
-
-    /// The process is killed and another one starts under its name.
-    fn restart(&mut self, old: &NodeId) {
-        let Node { leases, rate, .. } = self.nodes.remove(old).unwrap();
-        let later = NodeId::new(old.name().clone(), old.incarnation() + 1);
-        let mut next = node(later.clone(), leases.expected.clone(), rate, self.now_ms * u64::from(rate));
-        next.verdicts = self.nodes.keys().map(|id| (id.clone(), MemberStatus::Up)).collect();
-        next.verdicts.insert(later.clone(), MemberStatus::Up);
-        self.nodes.insert(later.clone(), next);
-        let ids: Vec<NodeId> = self.nodes.keys().cloned().collect();
-        for seer in ids {
-            let node = self.nodes.get_mut(&seer).unwrap();
-            node.verdicts.remove(old);
-            node.verdicts.insert(later.clone(), MemberStatus::Up);
-            self.show(&seer);
-        }
-    }
-
-    fn run(&mut self, ms: u64) {
-        for _ in 0..ms {
-            self.step();
-        }
-    }
-
-    fn holders(&self) -> usize {
-        self.nodes.values().filter(|node| node.leases.standing().held).count()
-    }
-}
-
-fn node(id: NodeId, expected: BTreeSet<NodeName>, rate: u32, started_us: u64) -> Node {
-    let now = Duration::from_micros(started_us);
-    let mut leases = Leases::new(id.clone(), expected, LeaseTerms::default(), HEARTBEAT, now);
-    leases.want(now);
-    let verdicts = BTreeMap::from([(id, MemberStatus::Up)]);
-    Node { leases, rate, verdicts, idle_at: None, was_held: false, ready: false }
-}
-
-fn below(chance: &mut Jitter, bound: u64) -> u64 {
-    chance.next() % bound.max(1)
-}
+use world::{World, below, id};
 
 #[test]
 fn nobody_holds_a_lease_before_all_expected_nodes_have_agreed() {
@@ -322,10 +66,10 @@ fn a_promise_that_came_to_nothing_is_given_back() {
     world.show(&wrong);
     world.run(3_000);
     assert_eq!(world.holders(), 3, "one voice of three takes no lease away");
-    assert!(!world.nodes[&wrong].leases.promises.may_acknowledge(&alive, 1));
+    assert!(!world.nodes[&wrong].leases.may_acknowledge(&alive, 1));
     world.all_see(MemberStatus::Up);
     world.run(1_000);
-    assert!(world.nodes[&wrong].leases.promises.may_acknowledge(&alive, 1));
+    assert!(world.nodes[&wrong].leases.may_acknowledge(&alive, 1));
     assert!(world.nodes[&wrong].leases.cases.is_empty());
 }
 
@@ -426,6 +170,54 @@ fn a_voter_that_came_later_does_not_hold_up_the_next_change_for_a_life_that_is_o
 }
 
 #[test]
+fn what_was_promised_to_an_accuser_binds_the_voters_of_the_next_configuration() {
+    for seed in 0..10 {
+        let mut world = World::new(seed, 4, 1);
+        world.loss = 0;
+        world.run(2_000);
+        let (first, second, lone) = (id(0, 1), id(1, 1), id(4, 1));
+        // Half of the voters do not hear it, and the other half is not enough for its lease.
+        for voter in [&first, &second] {
+            world.cut.extend([(lone.clone(), voter.clone()), (voter.clone(), lone.clone())]);
+            world.nodes.get_mut(voter).unwrap().verdicts.insert(lone.clone(), MemberStatus::Down);
+            world.show(voter);
+        }
+        world.run(4_500);
+        assert!(world.nodes[&second].leases.standing().given_up.contains(&lone));
+        // One of them leaves: of the three voters that stay, two hear the lone one.
+        world.everybody_sees(&first, MemberStatus::Leaving);
+        world.run(1_000);
+        world.nodes.remove(&first);
+        world.everybody_sees(&first, MemberStatus::Left);
+        world.nodes.get_mut(&second).unwrap().verdicts.insert(lone.clone(), MemberStatus::Down);
+        world.show(&second);
+        world.run(6_000);
+        assert_eq!(world.holders(), 3, "the voters hold leases, and it does not");
+        assert!(!world.nodes[&lone].leases.standing().held);
+        // It comes back to all.
+        world.cut.clear();
+        world.all_see(MemberStatus::Up);
+        world.run(3_000);
+        assert_eq!(world.holders(), 4, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_promise_that_nobody_relies_on_is_given_back_by_whoever_took_it_over() {
+    let mut world = World::new(9, 3, 0);
+    world.loss = 0;
+    world.run(2_000);
+    let (accuser, accused, holder) = (id(0, 1), id(1, 1), id(2, 1));
+    let by = BTreeMap::from([(accuser, 7)]);
+    let given = BTreeMap::from([(accused.clone(), Promise { term: 9, by })]);
+    let promised = Promised { given, ..Promised::default() };
+    world.nodes.get_mut(&holder).unwrap().leases.take_over(&promised);
+    assert!(!world.nodes[&holder].leases.may_acknowledge(&accused, 1));
+    world.run(600);
+    assert!(world.nodes[&holder].leases.may_acknowledge(&accused, 1));
+}
+
+#[test]
 fn with_a_minority_restarted_in_the_midst_of_it_everybody_gets_a_lease_back() {
     for seed in 0..20 {
         let mut world = World::new(seed, 5, 1);
@@ -453,9 +245,15 @@ fn with_a_minority_restarted_in_the_midst_of_it_everybody_gets_a_lease_back() {
 #[test]
 fn bad_frames_are_refused_and_frames_keep_their_form() {
     let voters: BTreeSet<NodeId> = [id(1, 7)].into();
+    let by = BTreeMap::from([(id(1, 7), 3), (id(2, 8), 4)]);
+    let given = BTreeMap::from([(id(1, 7), Promise { term: 5, by })]);
+    let outlived = BTreeMap::from([(id(3, 1).name().clone(), 6)]);
+    let promised = Promised { given, outlived };
+    let full: &[u8] = b"\x01\x01\x01\x01\x02n1\x07\x01\x02\x02n1\x07\x02n2\x08\x01\x00\x05\x02\x00\x03\x01\x04\x01\x02n3\x06";
     let frames = [
+        (LeaseFrame::Agreed { epoch: 1, voters: voters.clone(), promised: Some(promised) }, full),
         (LeaseFrame::Accept { voters: voters.clone() }, &[1, 0, 1, 2, b'n', b'1', 7][..]),
-        (LeaseFrame::Agreed { epoch: 1, voters }, &[1, 1, 1, 1, 2, b'n', b'1', 7][..]),
+        (LeaseFrame::Agreed { epoch: 1, voters, promised: None }, &[1, 1, 1, 1, 2, b'n', b'1', 7, 0][..]),
     ];
     for (frame, form) in &frames {
         let bytes = frame.encode();
@@ -470,4 +268,7 @@ fn bad_frames_are_refused_and_frames_keep_their_form() {
     assert!(LeaseFrame::decode(&many).is_err(), "more voters than a configuration may have");
     assert!(LeaseFrame::decode(&vec![1; 40_000]).is_err(), "larger than any frame");
     assert!(LeaseFrame::decode(&[9, 2]).is_err(), "a version that nobody writes");
+    let mut unlisted = full.to_vec();
+    unlisted[19] = 2;
+    assert!(LeaseFrame::decode(&unlisted).is_err(), "a promise about a life that is not listed");
 }

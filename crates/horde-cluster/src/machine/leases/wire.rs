@@ -6,6 +6,7 @@ use bytes::Bytes;
 use horde_transport::NodeId;
 use serde::{Deserialize, Serialize};
 
+use super::promising::Promised;
 use crate::machine::VERSION;
 
 /// The most voters of a configuration; a frame that names more is refused.
@@ -21,12 +22,14 @@ pub enum LeaseFrame {
         /// The expected nodes, in these lives.
         voters: BTreeSet<NodeId>,
     },
-    /// This configuration holds: all its voters have accepted it.
+    /// This configuration holds.
     Agreed {
         /// Its epoch.
         epoch: u64,
         /// Its voters.
         voters: BTreeSet<NodeId>,
+        /// What they have promised, if the sender knows: no voter goes by the configuration without.
+        promised: Option<Promised>,
     },
     /// Paxos, phase 1: asks a voter to accept nothing of a lower ballot for this epoch.
     Prepare {
@@ -59,6 +62,8 @@ pub enum LeaseFrame {
         epoch: u64,
         /// As asked.
         ballot: (u64, NodeId),
+        /// What the sender has promised so far.
+        promised: Promised,
     },
     /// The sender renews its lease.
     Renew {
@@ -75,7 +80,7 @@ pub enum LeaseFrame {
         number: u64,
         /// As renewed.
         term: u64,
-        /// The epoch that the acknowledging node has accepted; 0 for none.
+        /// The configuration in which it counts; 0 for none.
         epoch: u64,
     },
     /// Not acknowledged: the node has promised so.
@@ -92,7 +97,7 @@ pub enum LeaseFrame {
         /// Which question of the accuser's this is.
         round: u64,
     },
-    /// The promise.
+    /// The promise; said again to ask whether it is still relied on.
     Promise {
         /// Which life.
         accused: NodeId,
@@ -158,6 +163,11 @@ impl LeaseFrame {
     pub fn encode(&self) -> Bytes {
         let frame = postcard::to_extend(self, vec![VERSION]);
         Bytes::from(frame.expect("growing a vector and serialising plain data cannot fail"))
+    }
+
+    /// Whether it may be sent.
+    pub(super) fn fits(&self) -> bool {
+        self.encode().len() <= MAX_FRAME
     }
 
     fn voters(&self) -> Option<&BTreeSet<NodeId>> {
