@@ -57,11 +57,14 @@ impl Promised {
     }
 }
 
+/// The place of an accuser, and the round of its question.
+type Asked = (u16, u64);
+
 /// The form on the wire: each life once, then by its place.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Table {
     lives: Vec<NodeId>,
-    given: Vec<(u16, u64, Vec<(u16, u64)>)>,
+    given: Vec<(u16, u64, Vec<Asked>)>,
     outlived: BTreeMap<NodeName, u64>,
 }
 

@@ -66,6 +66,12 @@ impl World {
             if self.twins.get(&key).is_some_and(|until| self.queue.now < *until) {
                 return;
             }
+            let wakes = self.nodes[node].turned + WAKING > self.queue.now;
+            if wakes && self.nodes[node].born() + WAKING < self.queue.now {
+                // What waited while it stood still comes before the look at the clock.
+                self.twins.insert(key, self.queue.now + WAKING);
+                return;
+            }
             let (id, records) = (&child.id, self.records_of(&child.id));
             self.fail(format!("{id} is started on n{node} and runs on {other:?}, under a quorum:{records}"));
         }
