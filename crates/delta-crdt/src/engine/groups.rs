@@ -16,7 +16,7 @@ use crate::key::mix;
 pub(crate) const WIDTH: usize = 8;
 /// Keys per group at most, on average: above it, too many lie outside their home.
 const FILL: usize = 7;
-/// Each of the tags, one.
+/// One for each place.
 const ONES: u64 = 0x0101_0101_0101_0101;
 const TOPS: u64 = ONES << 7;
 /// A count that is this high no longer moves.
@@ -25,19 +25,36 @@ const STUCK: u8 = 0xff;
 /// The words of all groups.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
+    /// Of each place, the tag that its key has for this place. Of a place that is free: anything.
     words: Vec<u64>,
-    /// Keys that went on to a later group, by group.
-    past: Vec<u8>,
+    uses: Vec<Use>,
     /// Odd. Makes the order of the groups differ from that of a replica whose keys are put here in its order: else they would crowd
     /// into few groups until there is room for all.
     factor: u64,
+}
+
+/// What is known of a group beside its word.
+#[derive(Clone, Copy, Debug, Default)]
+struct Use {
+    /// A bit for each place that is taken.
+    taken: u8,
+    /// Keys that went on to a later group.
+    past: u8,
+}
+
+impl Use {
+    /// A place that is free.
+    fn free(self) -> Option<usize> {
+        (self.taken != u8::MAX).then(|| self.taken.trailing_ones() as usize)
+    }
 }
 
 /// A lookup under way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Probe {
     group: usize,
-    tag: u64,
+    /// A tag for each place: which of them counts is known where the key lies.
+    tags: u64,
 }
 
 /// What a short look says.
@@ -54,8 +71,9 @@ pub(crate) enum Guess {
 impl Groups {
     /// `keys` in all have room.
     pub(crate) fn with_room(keys: usize, factor: u64) -> Self {
-        let count = keys.div_ceil(FILL);
-        Self { words: alloc::vec![0; count], past: alloc::vec![0; count], factor }
+        // Odd: else the low tags would be alike.
+        let count = keys.div_ceil(FILL) | 1;
+        Self { words: alloc::vec![0; count], uses: alloc::vec![Use::default(); count], factor }
     }
 
     /// The factor of a new order, from the hash of a key.
@@ -76,67 +94,78 @@ impl Groups {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.words.capacity() * size_of::<u64>() + self.past.capacity()
+        self.words.capacity() * size_of::<u64>() + self.uses.capacity() * size_of::<Use>()
     }
 
     #[inline]
     fn probe(&self, mark: u32) -> Probe {
         let spread = u64::from(mark).wrapping_mul(self.factor);
-        // The high bits choose the group, those below the tag.
-        let group = ((spread >> 32) * self.words.len() as u64) >> 32;
-        Probe { group: group as usize, tag: u64::from((spread >> 24) as u8).max(1) }
+        // The high half is the group; what is left makes tags.
+        let product = u128::from(spread) * self.words.len() as u128;
+        Probe { group: (product >> 64) as usize, tags: product as u64 }
     }
 
-    /// Looks at the first likely place of the home group.
+    /// Looks at the first likely place of the home group, or of the next one if it cannot be in that.
     #[inline]
     pub(crate) fn guess(&self, mark: u32) -> Guess {
-        let Probe { group, tag } = self.probe(mark);
+        let Probe { mut group, tags } = self.probe(mark);
         let Some(&word) = self.words.get(group) else { return Guess::Nowhere };
-        let hits = equal(word, tag);
-        if hits != 0 {
-            return Guess::Here(group, (hits.trailing_zeros() / 8) as usize);
+        let mut hits = equal(word, tags);
+        if hits == 0 {
+            if self.uses.get(group).is_none_or(|uses| uses.past == 0) {
+                return Guess::Nowhere;
+            }
+            group = self.next(group);
+            hits = self.words.get(group).map_or(0, |&word| equal(word, tags));
+            if hits == 0 {
+                return Guess::Further;
+            }
         }
-        if self.past[group] == 0 { Guess::Nowhere } else { Guess::Further }
+        Guess::Here(group, (hits.trailing_zeros() / 8) as usize)
     }
 
     /// What `is_it` makes of the first place, by group and number, that it knows.
+    #[inline]
     pub(crate) fn find<T>(&self, mark: u32, mut is_it: impl FnMut(usize, usize) -> Option<T>) -> Option<T> {
-        let Probe { mut group, tag } = self.probe(mark);
-        for _ in 0..self.words.len() {
-            let mut hits = equal(*self.words.get(group)?, tag);
+        let Probe { group: home, tags } = self.probe(mark);
+        let mut group = home;
+        loop {
+            let mut hits = equal(*self.words.get(group)?, tags);
             while hits != 0 {
                 if let Some(found) = is_it(group, (hits.trailing_zeros() / 8) as usize) {
                     return Some(found);
                 }
                 hits &= hits - 1;
             }
-            if self.past[group] == 0 {
+            if self.uses.get(group)?.past == 0 {
                 return None;
             }
             group = self.next(group);
+            if group == home {
+                return None;
+            }
         }
-        None
     }
 
     /// A free place in the home group of a key.
     pub(crate) fn free(&self, mark: u32) -> Option<(usize, usize)> {
         let group = self.probe(mark).group;
-        let free = equal(*self.words.get(group)?, 0);
-        (free != 0).then(|| (group, (free.trailing_zeros() / 8) as usize))
+        self.uses.get(group)?.free().map(|place| (group, place))
     }
 
     /// Takes a place for a key that is not there. There must be room.
     pub(crate) fn take(&mut self, mark: u32) -> (usize, usize) {
-        let Probe { mut group, tag } = self.probe(mark);
+        let Probe { mut group, tags } = self.probe(mark);
         loop {
-            let word = &mut self.words[group];
-            let free = equal(*word, 0);
-            if free != 0 {
-                let shift = free.trailing_zeros() & !7;
-                *word |= tag << shift;
-                return (group, (shift / 8) as usize);
+            let uses = &mut self.uses[group];
+            if let Some(place) = uses.free() {
+                uses.taken |= 1 << place;
+                let tag = 0xff << (place * 8);
+                let word = &mut self.words[group];
+                *word = *word & !tag | tags & tag;
+                return (group, place);
             }
-            self.past[group] = self.past[group].saturating_add(1);
+            uses.past = uses.past.saturating_add(1);
             group = self.next(group);
         }
     }
@@ -145,13 +174,13 @@ impl Groups {
     pub(crate) fn give(&mut self, mark: u32, at: usize, place: usize) {
         let Probe { mut group, .. } = self.probe(mark);
         while group != at {
-            let past = &mut self.past[group];
+            let past = &mut self.uses[group].past;
             if *past < STUCK {
                 *past -= 1;
             }
             group = self.next(group);
         }
-        self.words[at] &= !(0xff << (place * 8));
+        self.uses[at].taken &= !(1 << place);
     }
 
     #[inline]
@@ -160,10 +189,10 @@ impl Groups {
     }
 }
 
-/// The top bit of each tag that equals `tag`; above the first, sometimes of others.
+/// The top bit of each place whose tag is the one there; above the first, sometimes of others.
 #[inline]
-const fn equal(word: u64, tag: u64) -> u64 {
-    let differ = word ^ (ONES * tag);
+const fn equal(word: u64, tags: u64) -> u64 {
+    let differ = word ^ tags;
     differ.wrapping_sub(ONES) & !differ & TOPS
 }
 

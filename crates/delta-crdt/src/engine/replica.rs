@@ -23,7 +23,7 @@ use super::peer::Peer;
 use super::rules::Rules;
 use super::session::{Incoming, Outgoing};
 use super::shard::{Context, Shard, winning};
-use super::store::Found;
+use super::store::{Found, Sibs};
 use crate::clock::Clock;
 use crate::message::{Body, PullShard};
 use crate::{
@@ -168,8 +168,10 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     #[cold]
     #[inline(never)]
     fn get_anyhow(&self, hash: u64, key: &K) -> Option<&V> {
-        let (_, sibs) = self.shards[self.place(hash)].store.look_on(hash, key)?;
-        winning(&self.context(), sibs.as_slice())?.value.as_ref()
+        match self.shards[self.place(hash)].store.look_on(hash, key)?.1 {
+            Sibs::One(sib) => sib.value.as_ref(),
+            Sibs::Many(sibs) => winning(&self.context(), sibs)?.value.as_ref(),
+        }
     }
 
     /// True if `key` shows a value.

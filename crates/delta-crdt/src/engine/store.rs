@@ -107,7 +107,7 @@ impl<K, V> Default for Store<K, V> {
 }
 
 /// Up to here a store grows by half, above by a third: growing moves all keys, room that is not used yet is memory.
-const SMALL: usize = 1 << 15;
+const SMALL: usize = 1 << 14;
 
 /// The hash of a key, and the slot where it was when it was looked up.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +119,7 @@ pub(crate) struct Found {
 /// What is kept of a key where its slot cannot be.
 #[inline]
 pub(crate) const fn mark(hash: u64) -> u32 {
-    hash as u32
+    (hash >> 32) as u32
 }
 
 /// Numbers of slots: the group, then three bits.
@@ -158,12 +158,17 @@ impl<K: Key, V> Store<K, V> {
                 }
             }
         }
+        self.look_far(hash, key)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_far(&self, hash: u64, key: &K) -> Option<(u32, &Sibs<V>)> {
         self.look_on(hash, key)
     }
 
     /// [`Self::look`] wherever the key lies.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     pub(crate) fn look_on(&self, hash: u64, key: &K) -> Option<(u32, &Sibs<V>)> {
         self.words.find(mark(hash), |group, place| match self.groups.get(group)?.0.get(place) {
             Some(Slot::Used { key: held, sibs }) if held == key => Some((number(group, place), sibs)),
