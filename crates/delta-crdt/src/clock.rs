@@ -98,6 +98,11 @@ impl Clock {
         ahead
     }
 
+    /// True if [`Self::observe`] would complain.
+    pub(crate) fn is_ahead(&self, now: Now, stamp: Stamp) -> bool {
+        self.ahead_ms(now, stamp).is_some()
+    }
+
     fn ahead_ms(&self, now: Now, stamp: Stamp) -> Option<u64> {
         let ahead = stamp.unix_ms().saturating_sub(now.unix_ms);
         (ahead > self.max_drift_ms).then_some(ahead)

@@ -45,7 +45,16 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 fn encode_into<T: Serialize + ?Sized>(value: &T, room: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(room);
     bytes.push(VERSION);
-    postcard::serialize_with_flavor(value, Bytes(bytes)).unwrap_or_else(|error| refused(&error))
+    put(&mut bytes, value);
+    bytes
+}
+
+/// Appends the wire form of a value.
+#[inline]
+fn put<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) {
+    if let Err(error) = postcard::serialize_with_flavor(value, End(bytes)) {
+        refused(&error);
+    }
 }
 
 #[cold]
@@ -53,11 +62,11 @@ fn refused(error: &postcard::Error) -> ! {
     panic!("a key or value refused to be serialised: {error}")
 }
 
-/// Where bytes go: as they come, or many at once.
-struct Bytes(Vec<u8>);
+/// The end of the bytes so far: they come one by one, or many at once.
+struct End<'a>(&'a mut Vec<u8>);
 
-impl Flavor for Bytes {
-    type Output = Vec<u8>;
+impl Flavor for End<'_> {
+    type Output = ();
 
     #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
@@ -76,8 +85,8 @@ impl Flavor for Bytes {
         Ok(())
     }
 
-    fn finalize(self) -> postcard::Result<Vec<u8>> {
-        Ok(self.0)
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 

@@ -1,12 +1,14 @@
 //! Where keys lie: places in groups of eight, found by a word of tags per group.
 //!
 //! ```text
-//!   mark of a key ──► home group ──► word of 8 tags ──► place
+//!   mark of a key ──► one product: home group, and 8 tags ──► the group's word: equal at one byte ──► place
 //! ```
 //!
-//! A key lies in its home group, or in the next one after it that had room when it came. The words of a million keys fit a
-//! cache that is near, so that a lookup waits for memory once: for the key itself, which lies beside its value. What is done
-//! until then is kept short: a processor works ahead for some 250 instructions, and the next lookup should be within them.
+//! A key has a tag for each place, and the word of a group holds the one for the place where the key lies: so the product is
+//! compared as it is, and need not be cut and spread. A key lies in its home group, or in the next one after it that had room
+//! when it came. The words of a million keys fit a cache that is near, so that a lookup waits for memory once: for the key
+//! itself, which lies beside its value. What is done until then is kept short: a processor works ahead for some 250
+//! instructions, and the next lookups should be within them.
 
 use alloc::vec::Vec;
 

@@ -271,7 +271,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         Context { origins: &self.origins, winner: &self.winner, rules: self.rules }
     }
 
-    /// The shard of a hash. Bits that the hash table does not use.
+    /// The shard of a hash. The hash table uses these bits too, with more beside them: what is left tells the keys of a shard apart.
     fn place(&self, hash: u64) -> usize {
         (hash >> 40) as usize & (self.shards.len() - 1)
     }

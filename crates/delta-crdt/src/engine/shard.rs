@@ -21,7 +21,7 @@ use super::rules::{Rule, Rules};
 use super::store::{Found, Sib, Sibs, Store, mark};
 use crate::{Change, Key, Sibling, Stamp, Winner};
 
-pub(crate) use join::{Entries, Joined};
+pub(crate) use join::{Entries, Joined, Runs};
 
 /// What a shard needs from its replica.
 pub(crate) struct Context<'a, W> {

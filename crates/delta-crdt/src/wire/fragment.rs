@@ -3,11 +3,10 @@
 
 use alloc::vec::Vec;
 
-use postcard::ser_flavors::Flavor;
 use postcard::take_from_bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{VERSION, refused};
+use super::{VERSION, put};
 use crate::engine::few::Few;
 use crate::engine::store::Sib;
 use crate::message::{Body, Fragment};
@@ -18,39 +17,6 @@ pub(super) const KIND: u8 = 4;
 
 /// Shards, kind, the fields of a fragment before its entries, and how many entries there are.
 type Head = (u8, u32, u16, u64, u64, u32, u64, Vec<(ReplicaId, u64)>, usize);
-
-/// The end of the bytes so far.
-struct End<'a>(&'a mut Vec<u8>);
-
-impl Flavor for End<'_> {
-    type Output = ();
-
-    #[inline]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    #[inline]
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        match bytes {
-            [byte] => self.0.push(*byte),
-            bytes => self.0.extend_from_slice(bytes),
-        }
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
-
-#[inline]
-fn put<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
-    if let Err(error) = postcard::serialize_with_flavor(value, End(bytes)) {
-        refused(&error);
-    }
-}
 
 #[inline]
 fn put_number(bytes: &mut Vec<u8>, mut number: u64) {
@@ -106,7 +72,7 @@ fn take_number<'de, T: Deserialize<'de> + From<u8>>(rest: &mut &'de [u8]) -> pos
     }
 }
 
-#[inline]
+#[inline(always)]
 fn take_sib<'de, V: Deserialize<'de>>(rest: &mut &'de [u8]) -> postcard::Result<Sib<V>> {
     let origin = take_number(rest)?;
     let seq = take_number(rest)?;

@@ -10,7 +10,7 @@ use crate::engine::few::Obs;
 use crate::engine::park::Write;
 use crate::engine::rules::Rule;
 use crate::engine::session::Incoming;
-use crate::engine::shard::{Context, Entries, Joined};
+use crate::engine::shard::{Context, Entries, Joined, Runs};
 use crate::engine::store::Sib;
 use crate::message::{Body, Commit, Credit, Fragment, Pull, PullShard, STOP};
 use crate::{Key, Now, Output, ReplicaId, Stamp, Warning, Winner};
@@ -156,8 +156,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     fn apply_torn(&mut self, now: Now, place: (ReplicaId, u16), incoming: Incoming<K, V>) {
         let Some(peer) = self.peers.get(&place.0) else { return };
         let vector: BTreeMap<u32, u64> = (0..).zip(peer.heard[usize::from(place.1)].vector.clone()).collect();
-        if let Some(parts) = self.unpack(now, incoming.fragments) {
-            let mut session = Joined::new(parts, vector, BTreeMap::new(), false);
+        if let Some(entries) = self.unpack(now, incoming.fragments) {
+            let mut session = Joined::new(entries, vector, BTreeMap::new(), false);
             session.asked_at = incoming.asked_at;
             self.join(now, place, session);
         }
@@ -259,26 +259,44 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             pairs.collect::<Option<BTreeMap<u32, u64>>>()
         };
         let (vector, floors) = (named(&commit.vector)?, named(&commit.floors)?);
-        let parts = self.unpack(now, fragments)?;
-        Some(Joined::new(parts, vector, floors, commit.whole))
+        let entries = self.unpack(now, fragments)?;
+        Some(Joined::new(entries, vector, floors, commit.whole))
     }
 
     /// Fragments in the engine's terms; `None` if they make no sense. Entries stay where they were decoded.
-    fn unpack(&mut self, now: Now, fragments: BTreeMap<u32, Fragment<K, V>>) -> Option<Vec<Entries<K, V>>> {
+    fn unpack(
+        &mut self,
+        now: Now,
+        fragments: BTreeMap<u32, Fragment<K, V>>,
+    ) -> Option<(Vec<Entries<K, V>>, Runs)> {
         let mut parts = Vec::with_capacity(fragments.len());
+        let mut runs = Runs::default();
         for Fragment { stamp, origins, mut entries, .. } in fragments.into_values() {
             let ids: Vec<_> = origins.iter().map(|origin| origin.0).collect();
             let numbers = self.origins.intern_all(&ids)?;
+            let mut latest = Stamp::default();
             for sib in entries.iter_mut().flat_map(|entry| entry.1.as_mut_slice()) {
                 let place = sib.origin as usize;
                 sib.origin = *numbers.get(place)?;
                 sib.seq = origins.get(place)?.1.checked_add(sib.seq)?;
                 sib.stamp = Stamp::from_bits(stamp.wrapping_add(sib.stamp.to_bits()));
-                self.observe(now, sib.origin, sib.stamp);
+                latest = latest.max(sib.stamp);
+                runs.add(sib.dot());
             }
+            self.observe_all(now, latest, &entries);
             parts.push(entries);
         }
-        Some(parts)
+        Some((parts, runs))
+    }
+
+    /// Takes note of all stamps of some entries: where the latest is not ahead, it stands for all.
+    fn observe_all(&mut self, now: Now, latest: Stamp, entries: &Entries<K, V>) {
+        if !self.clock.is_ahead(now, latest) {
+            return self.observe(now, 0, latest);
+        }
+        for sib in entries.iter().flat_map(|entry| entry.1.as_slice()) {
+            self.observe(now, sib.origin, sib.stamp);
+        }
     }
 
     /// Takes note of a remote stamp; warns of each origin at most once a minute.

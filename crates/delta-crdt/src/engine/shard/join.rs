@@ -27,13 +27,33 @@ pub(crate) struct Joined<K, V> {
     pub(crate) floors: BTreeMap<u32, u64>,
     /// All keys of the sender are in it: what it covers and does not bring is removed.
     pub(crate) whole: bool,
+    runs: Runs,
     /// The own vector when the session was asked for; read only with a rule switched off.
     pub(crate) asked_at: Vec<u64>,
 }
 
+/// The dots of a session in the order in which they came: nearly always that of their origins and numbers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Runs {
+    /// Origin, first and last number.
+    runs: Vec<(u32, u64, u64)>,
+    are_mixed: bool,
+}
+
+impl Runs {
+    #[inline]
+    pub(crate) fn add(&mut self, (origin, seq): (u32, u64)) {
+        match self.runs.last_mut() {
+            Some((last, _, end)) if *last == origin && *end < seq => *end = seq,
+            Some((last, ..)) if *last >= origin => self.are_mixed = true,
+            _ => self.runs.push((origin, seq, seq)),
+        }
+    }
+}
+
 impl<K, V> Joined<K, V> {
     pub(crate) fn new(
-        parts: Vec<Entries<K, V>>,
+        (parts, runs): (Vec<Entries<K, V>>, Runs),
         vector: BTreeMap<u32, u64>,
         floors: BTreeMap<u32, u64>,
         whole: bool,
@@ -43,7 +63,7 @@ impl<K, V> Joined<K, V> {
             covered.resize(origin as usize, 0);
             covered.push(seq);
         }
-        Self { parts, vector, covered, floors, whole, asked_at: Vec::new() }
+        Self { parts, vector, covered, floors, whole, runs, asked_at: Vec::new() }
     }
 
     /// All keys with their siblings.
@@ -63,22 +83,16 @@ impl<K, V> Joined<K, V> {
     /// False if it brings a dot that its own vector does not cover, or one dot twice, or if a floor is above the vector: nobody
     /// can be in such a state.
     pub(crate) fn is_sound(&self) -> bool {
-        let mut last = (0, 0);
-        let (mut rises, mut covered) = (true, true);
-        for sib in self.parts.iter().flatten().flat_map(|entry| entry.1.as_slice()) {
-            let dot = sib.dot();
-            rises &= mem::replace(&mut last, dot) < dot;
-            covered &= dot.1 > 0 && self.covers(dot);
-        }
-        let is_once = || {
-            let mut dots: Vec<(u32, u64)> =
-                self.entries().flat_map(|entry| entry.1.as_slice()).map(Sib::dot).collect();
+        let dots_are = if self.runs.are_mixed {
+            let dots = self.entries().flat_map(|entry| entry.1.as_slice()).map(Sib::dot);
+            let mut dots: Vec<(u32, u64)> = dots.collect();
             dots.sort_unstable();
             dots.windows(2).all(|pair| pair[0] != pair[1])
+                && dots.iter().all(|&dot| dot.1 > 0 && self.covers(dot))
+        } else {
+            self.runs.runs.iter().all(|&(origin, first, last)| first > 0 && self.covers((origin, last)))
         };
-        covered
-            && (rises || is_once())
-            && self.floors.iter().all(|(&origin, &floor)| floor == 0 || self.covers((origin, floor)))
+        dots_are && self.floors.iter().all(|(&origin, &floor)| floor == 0 || self.covers((origin, floor)))
     }
 }
 
@@ -98,7 +112,9 @@ impl<K: Key, V: Clone> Shard<K, V> {
         self.make_room(&session);
         let mut seen = session.whole.then(|| Seen::new(self.store.slots()));
         changes.reserve(session.len());
-        fresh.reserve(session.len());
+        if session.runs.are_mixed {
+            fresh.reserve(session.len());
+        }
         let mut ahead: Vec<Found> = Vec::with_capacity(AHEAD);
         for part in mem::take(&mut session.parts) {
             let mut entries = part.into_iter();
@@ -175,7 +191,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
             let old = mem::replace(held, new);
             self.replaced(cx.origins, mark(hash), &old, dot, shown.is_some());
             self.show(key, old.value, shown, changes);
-            fresh.push((dot, mark(hash)));
+            self.note(session, fresh, dot, mark(hash));
             return Some(slot);
         }
         let found = self.store.again(found, &key);
@@ -196,7 +212,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
             let (is_news, dot) = (is_news(new), new.dot());
             let sibs = Sibs::from_few(theirs).filter(|_| is_news)?;
             let slot = self.insert(cx, hash, key, sibs, changes);
-            fresh.push((dot, mark(hash)));
+            self.note(session, fresh, dot, mark(hash));
             return Some(slot);
         }
         let dots: Vec<(u32, u64)> = theirs.as_slice().iter().map(Sib::dot).collect();
@@ -216,8 +232,26 @@ impl<K: Key, V: Clone> Shard<K, V> {
                 slot
             }
         };
-        fresh.extend(added.into_iter().map(|dot| (dot, mark(hash))));
+        for dot in added {
+            self.note(session, fresh, dot, mark(hash));
+        }
         Some(slot)
+    }
+
+    /// Appends a write to the index, at once if they come in order.
+    #[inline(always)]
+    fn note(
+        &mut self,
+        session: &Joined<K, V>,
+        fresh: &mut Vec<((u32, u64), u32)>,
+        dot: (u32, u64),
+        mark: u32,
+    ) {
+        if session.runs.are_mixed {
+            fresh.push((dot, mark));
+        } else {
+            self.append(mark, dot.0, dot.1);
+        }
     }
 }
 
