@@ -10,16 +10,22 @@ use crate::cluster::World;
 
 /// What is older than this has reached whoever is connected.
 const OLD: Duration = Duration::from_secs(2);
+/// The same over a network that loses frames: what a lost status told is asked for, and that may be lost again.
+const OLD_IF_LOST: Duration = Duration::from_secs(4);
 
 impl World {
+    fn old(&self) -> Duration {
+        if self.plan.streams { OLD } else { OLD_IF_LOST }
+    }
+
     /// Those from which a node could have caught up, if all of them have known the same for a while; else none.
     fn teachers(&self, node: usize, ready: impl Fn(&SimNode) -> bool) -> Vec<&SimNode> {
         let me = &self.nodes[node];
-        let old = |end: &End| end.since + OLD <= self.queue.now;
+        let old = |end: &End| end.since + self.old() <= self.queue.now;
         let connected = |a: &SimNode, b: &SimNode, fine: &dyn Fn(&End) -> bool| {
             a.ends.get(&b.id).is_some_and(fine) && b.ends.get(&a.id).is_some_and(fine)
         };
-        let steady = |other: &SimNode| other.runs() && other.turned + OLD <= self.queue.now;
+        let steady = |other: &SimNode| other.runs() && other.turned + self.old() <= self.queue.now;
         // Whoever stood still hears what came meanwhile as if it came now: it has learnt what was known before that.
         if me.turned != me.born() && !steady(me) {
             return Vec::new();
@@ -41,7 +47,7 @@ impl World {
         let known = announced.all(|member| all.iter().any(|other| other.id == member.id));
         let agreed = all.iter().all(|a| {
             let open = |b: &SimNode| {
-                self.net.open_since(a.index, b.index).is_some_and(|at| at + OLD <= self.queue.now)
+                self.net.open_since(a.index, b.index).is_some_and(|at| at + self.old() <= self.queue.now)
             };
             steady(a) && all.iter().all(|b| a.index == b.index || connected(a, b, &old) && open(b))
         });
@@ -49,7 +55,7 @@ impl World {
     }
 
     fn is_old(&self, since: Option<&Duration>) -> bool {
-        since.is_some_and(|since| *since + OLD <= self.queue.now)
+        since.is_some_and(|since| *since + self.old() <= self.queue.now)
     }
 
     /// A registry says that it is ready.
