@@ -56,6 +56,10 @@ pub struct ClusterConfig {
     /// How many members are known at once, Down ones included. Default 64, the limit of the full mesh. At the limit
     /// the member that is Down longest is forgotten; if none is Down, the newcomer is refused with a reason.
     pub max_members: usize,
+    /// Up to how many others are known, everything is told to all at once: newcomers, whole lists, each change as it comes,
+    /// and of a suspect everybody is asked. Beyond, lists go only where digests differ, newcomers and changes that hurry
+    /// nobody are gathered for some milliseconds, and of a suspect so many are asked. Default 64.
+    pub eager_members: usize,
     /// The largest encoded [`Meta`], in bytes. Default and highest 32 KiB. Beyond: the change is not made.
     pub max_meta: usize,
     /// Addresses taken from one discovery strategy. Default 1,024. Beyond: the highest ones are left out and logged.
@@ -85,6 +89,7 @@ impl Default for ClusterConfig {
             forget_left_after: Duration::from_secs(60),
             redial_down_for: Duration::from_secs(600),
             max_members: 64,
+            eager_members: 64,
             max_meta: 32 << 10,
             max_addresses: 1024,
             max_events: 65_536,

@@ -16,6 +16,8 @@
 //!   answer to something sent after the question, so what a dead member left on the way counts for nothing.
 //! - A crash hint makes the own probe last milliseconds. Who has no hint of its own probes for a heartbeat before it agrees.
 //! - The member itself refutes a verdict by raising its own counter; the same life that is heard again is Up again.
+//! - In a cluster of more than [`ClusterConfig::eager_members`](crate::ClusterConfig::eager_members) what one node says to all,
+//!   and what all say to one, is kept within bounds: see there.
 //! - A member that is Down is forgotten when an operator says so; that life is never a member again.
 //! - A name belongs to the life that has it while that life answers; a newcomer under it is refused, and told why.
 
@@ -30,6 +32,7 @@ mod joining;
 mod leases;
 mod leaving;
 mod membership;
+mod pace;
 mod peers;
 mod publish;
 mod records;

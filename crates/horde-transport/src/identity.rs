@@ -1,9 +1,11 @@
 //! Who a node is.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest node or cluster name, in bytes.
 pub const MAX_NAME: usize = 64;
@@ -11,8 +13,13 @@ pub const MAX_NAME: usize = 64;
 /// The name of a node: 1 to 64 bytes of ASCII letters, digits, `.`, `_` and `-`.
 ///
 /// Cheap to clone. Deserialising checks the rule, so a name from the network is as good as one made here.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct NodeName(Arc<str>);
+#[derive(Clone)]
+pub struct NodeName {
+    /// The first eight bytes, the first one highest, zeros where the name is shorter: most names compare by it alone, without
+    /// a look at the text, which is somewhere else in memory.
+    head: u64,
+    text: Arc<str>,
+}
 
 impl NodeName {
     /// Checks `name` and makes it a node name.
@@ -26,26 +33,75 @@ impl NodeName {
         }
         match name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
             Some(character) => Err(NameError::Character(character)),
-            None => Ok(Self(name.into())),
+            None => {
+                let mut head = [0; 8];
+                for (to, from) in head.iter_mut().zip(name.bytes()) {
+                    *to = from;
+                }
+                Ok(Self { head: u64::from_be_bytes(head), text: name.into() })
+            }
         }
     }
 
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Whether the head is all of it.
+    fn is_short(&self) -> bool {
+        self.text.len() <= 8
+    }
+}
+
+impl PartialEq for NodeName {
+    fn eq(&self, other: &Self) -> bool {
+        self.head == other.head
+            && self.text.len() == other.text.len()
+            && (self.is_short() || self.text == other.text)
+    }
+}
+
+impl Eq for NodeName {}
+
+impl Ord for NodeName {
+    /// As their texts.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.head.cmp(&other.head).then_with(|| match self.is_short() && other.is_short() {
+            true => Ordering::Equal,
+            false => self.text.cmp(&other.text),
+        })
+    }
+}
+
+impl PartialOrd for NodeName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for NodeName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl Serialize for NodeName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct("NodeName", &*self.text)
     }
 }
 
 impl fmt::Display for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -113,6 +169,30 @@ impl fmt::Debug for NodeId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_compare_as_their_texts() {
+        let texts = [
+            "a",
+            "b",
+            "ab",
+            "n1",
+            "n10",
+            "n2",
+            "12345678",
+            "123456789",
+            "12345678-b",
+            "12345678-a",
+            "12345678.",
+            "zzzzzzzz",
+        ];
+        for a in texts {
+            for b in texts {
+                let (x, y) = (NodeName::new(a).unwrap(), NodeName::new(b).unwrap());
+                assert_eq!((x.cmp(&y), x == y), (a.cmp(b), a == b), "{a} and {b}");
+            }
+        }
+    }
 
     #[test]
     fn a_name_is_refused_with_the_reason() {

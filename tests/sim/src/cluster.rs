@@ -23,6 +23,7 @@ mod process;
 mod promise;
 mod scale;
 mod scripts;
+mod shared;
 mod stand;
 mod users;
 
@@ -45,6 +46,7 @@ pub(crate) use plan::{Faults, Plan};
 use promise::Promises;
 pub use scale::{SIZES, Scale, picture, scale, table};
 pub use scripts::{Scenario, scenarios};
+use shared::Shared;
 use users::{Deed, Ticket};
 
 /// Something that a node hears.
@@ -94,6 +96,7 @@ pub(crate) struct World {
     pub(crate) promises: Promises,
     pub(crate) tickets: BTreeMap<(usize, u64, u64), Ticket>,
     pub(crate) guests: Guests,
+    pub(crate) shared: Shared,
     /// The weather now.
     pub(crate) loss: u64,
     pub(crate) delay: (u64, u64),
@@ -178,6 +181,7 @@ impl World {
             promises: Promises::default(),
             tickets: BTreeMap::new(),
             guests: Guests::default(),
+            shared: Shared::default(),
             loss: plan.loss,
             delay: plan.delay,
             weather_since: Duration::ZERO,

@@ -53,6 +53,8 @@ impl Membership {
             self.own.lifecycle = Lifecycle::Up;
             self.events.push(MemberEvent::Up(self.own.id.clone()));
             self.announce();
+        } else if anybody_up && !listed && self.is_large() {
+            self.learn_from_any();
         }
     }
 
@@ -70,7 +72,7 @@ impl Membership {
             Some(_) => {}
             None if linked => {
                 known.inquiry = Some(Inquiry::new(now, Own::Probing { until: now + window, window }, false));
-                self.doubts = true;
+                self.doubted.insert(holder.name().clone());
                 self.ask(holder);
                 self.beat(holder);
             }
@@ -154,7 +156,7 @@ impl Membership {
         self.send(peer, &Frame::Refused(why));
         self.refused.insert(peer.clone(), (self.now + self.config.heartbeat, stopped.to_string()));
         self.outputs.push_back(Output::Warn(Warning::Refused { peer: peer.clone(), why: stopped }));
-        self.links.remove(peer);
+        self.unlink(peer);
     }
 
     pub(crate) fn close_refused(&mut self) {

@@ -13,6 +13,7 @@ use super::health::Health;
 use super::inquiry::{Inquiry, Own};
 use super::jitter::Jitter;
 use super::leaving::Departure;
+use super::pace::Pace;
 use super::state::{Known, Link};
 use super::wire::{Frame, FrameError, Lifecycle, Record, meta_size};
 use crate::{ClusterConfig, MemberEvent, Meta, MetaTooBig, Stopped, View};
@@ -40,6 +41,13 @@ pub enum Input {
         from: NodeId,
         /// Its bytes.
         frame: Bytes,
+    },
+    /// A frame came, and was read already: for drivers that carry frames as values.
+    Said {
+        /// Who sent it.
+        from: NodeId,
+        /// What it says.
+        frame: Frame,
     },
     /// A probe has its outcome.
     Probed {
@@ -194,12 +202,15 @@ pub struct Membership {
     pub(crate) events: Vec<MemberEvent>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) due: Option<Duration>,
-    /// When the next heartbeats go out; entries that a later one has replaced are passed over.
+    /// When the next heartbeats go out, one for each connection that is not contested.
     pub(crate) agenda: BTreeSet<(Duration, NodeId)>,
-    /// When something else than a heartbeat is due, or later than this.
+    /// When something else than a heartbeat or an inquiry is due, or later than this.
     pub(crate) others_due: Duration,
-    /// Some member is asked about, or some newcomer waits for a name; perhaps not any more.
-    pub(crate) doubts: bool,
+    /// Members that are asked about; some perhaps not any more.
+    pub(crate) doubted: BTreeSet<NodeName>,
+    /// Some newcomer waits for a name; perhaps not any more.
+    pub(crate) contested: bool,
+    pub(crate) pace: Pace,
     /// What came is said again and again: unless it brought news, nothing follows from it.
     pub(crate) routine: bool,
     pub(crate) now: Duration,
@@ -253,7 +264,9 @@ impl Membership {
             due: None,
             agenda: BTreeSet::new(),
             others_due: now,
-            doubts: false,
+            doubted: BTreeSet::new(),
+            contested: false,
+            pace: Pace::new(now),
             routine: false,
             now,
         };
@@ -290,6 +303,7 @@ impl Membership {
             Input::PeerDown { peer, reason } => machine.peer_down(&peer, &reason),
             Input::CrashHint { peer } => machine.hint(&peer),
             Input::Frame { from, frame } => machine.frame(&from, &frame),
+            Input::Said { from, frame } => machine.said(&from, frame),
             Input::Probed { probe, answered } => machine.probed(probe, answered),
             Input::Found { source, addresses } => machine.found(source, addresses),
             Input::Present(peers) => machine.present(peers),
@@ -303,21 +317,24 @@ impl Membership {
         self.wake(now);
         self.routine = false;
         input(self);
-        if !self.is_quiet() {
-            self.advance();
+        self.advance();
+        if self.is_quiet() {
+            self.note_due();
+        } else if !self.put_off() {
             self.finish();
         }
     }
 
     /// Whether nothing follows from the input but what it did itself: each moment that is due is as it was or later. So a
     /// heartbeat costs the same however many members there are.
-    fn is_quiet(&mut self) -> bool {
-        let news = !self.events.is_empty() || self.changed || self.other_addresses;
-        let quiet = self.routine && !news && !self.doubts && self.now < self.others_due;
-        if quiet {
-            self.note_due();
-        }
-        quiet
+    fn is_quiet(&self) -> bool {
+        self.routine && !self.contested && !self.has_news() && self.now < self.others_due
+    }
+
+    /// Whether something happened that the view or the addresses to dial do not show yet, and that does not wait for its time.
+    fn has_news(&self) -> bool {
+        let waits = self.pace.due.is_some() && self.is_patient();
+        !waits && (!self.events.is_empty() || self.changed || self.other_addresses)
     }
 
     /// Changes what this node tells of itself, and tells all members at once. True when it is a change.
@@ -333,7 +350,9 @@ impl Membership {
         self.own.meta = Arc::new(meta);
         self.events.push(MemberEvent::Meta(self.own.id.clone()));
         self.announce();
-        self.finish();
+        if !self.put_off() {
+            self.finish();
+        }
         Ok(true)
     }
 
@@ -361,7 +380,8 @@ impl Membership {
             Own::Probing { window, .. } => window < self.config.heartbeat,
             Own::Silent => false,
         };
-        self.known.values().any(|known| known.inquiry.as_ref().is_some_and(window))
+        let doubted = self.doubted.iter().filter_map(|name| self.known.get(name));
+        doubted.filter_map(|known| known.inquiry.as_ref()).any(window)
     }
 
     /// Does what time asks for.
@@ -370,9 +390,13 @@ impl Membership {
             return;
         }
         self.wake(now);
-        if self.now < self.others_due && !self.doubts && self.health.factor() == 1 && self.events.is_empty() {
-            self.beat_all_due();
-            return self.note_due();
+        let gathered = self.pace.due.is_none_or(|at| self.now < at);
+        if self.now < self.others_due && gathered && !self.contested && self.health.factor() == 1 {
+            self.advance();
+            if !self.has_news() {
+                self.beat_all_due();
+                return self.note_due();
+            }
         }
         self.health.good(self.now, self.config.heartbeat);
         self.suspect_the_silent();
@@ -407,8 +431,10 @@ impl Membership {
 
     /// What every input ends with: readiness, addresses to dial, the view, the next moment.
     fn finish(&mut self) {
+        self.pace.due = None;
         self.join_if_ready();
         self.end_departure();
+        self.tell_gathered();
         let news = self.changed || !self.events.is_empty() || std::mem::take(&mut self.other_addresses);
         if news || self.now >= self.others_due {
             self.redial();
@@ -444,19 +470,26 @@ impl Membership {
             assert_eq!(*id, link.peer.id, "links are filed under their peer");
             let beats = self.agenda.contains(&(link.next_beat, id.clone()));
             assert!(beats || link.contest.is_some(), "the next heartbeat to {id:?} is on the agenda");
-            assert!(link.contest.is_none() || self.doubts, "a name is contested, and somebody looks at it");
+            assert!(
+                link.contest.is_none() || self.contested,
+                "a name is contested, and somebody looks at it"
+            );
         }
-        let soonest = self.next_but_beats();
+        let (soonest, waits) = (self.next_but_beats(), self.pace.due.is_some());
         assert!(
-            self.stopped.is_some() || self.others_due <= soonest,
+            self.stopped.is_some() || waits || self.others_due <= soonest,
             "{soonest:?} is due before {:?}, which was noted",
             self.others_due
         );
-        let asked = self.known.values().any(|known| known.inquiry.is_some());
-        assert!(!asked || self.doubts, "a member is asked about, and somebody looks at it");
+        let mut asked = self.known.iter().filter(|(_, known)| known.inquiry.is_some());
+        assert!(asked.all(|(name, _)| self.doubted.contains(name)), "who is asked about is looked at");
         assert!(self.known.len() < self.config.max_members.max(1), "the limit of members holds");
         assert!(self.own.lifecycle != Lifecycle::Left || self.departure.is_some() || self.stopped.is_some());
-        assert!(self.events.is_empty() && !self.changed, "everything is published");
+        assert!(waits || self.events.is_empty() && !self.changed, "everything is published");
+        assert!(
+            self.pace.newcomers.len() <= super::pace::MOST_TOLD + 1,
+            "the limit of gathered newcomers holds"
+        );
     }
 }
 

@@ -27,9 +27,10 @@ impl Membership {
         let mut link = Link::new(peer, self.now);
         link.contest = contest;
         let holder = link.contest.as_ref().map(|contest| contest.holder.clone());
+        self.unlink(&id);
         self.links.insert(id.clone(), link);
         if let Some(holder) = holder {
-            self.doubts = true;
+            self.contested = true;
             return self.probe_holder(&holder);
         }
         if let Some(known) = self.known.get_mut(id.name()).filter(|known| known.record.id == id) {
@@ -40,7 +41,7 @@ impl Membership {
             }
         }
         self.greet(&id);
-        if self.own.lifecycle == Lifecycle::Joining {
+        if self.own.lifecycle == Lifecycle::Joining && self.links.len() <= self.config.eager_members {
             // What it told on connecting is lost if this node did not listen yet.
             self.pull(&id);
         }
@@ -55,8 +56,12 @@ impl Membership {
 
     /// Says all that this node knows, and starts heartbeats.
     pub(crate) fn greet(&mut self, id: &NodeId) {
-        self.send(id, &Frame::Own(self.own.clone()));
-        self.send_list(id);
+        self.send_own(id);
+        if self.is_large() {
+            self.send_verdicts(id);
+        } else {
+            self.send_list(id);
+        }
         self.beat(id);
     }
 
@@ -77,11 +82,18 @@ impl Membership {
         }
     }
 
+    /// Forgets a connection; false if there is none.
+    pub(crate) fn unlink(&mut self, peer: &NodeId) -> bool {
+        let Some(link) = self.links.remove(peer) else { return false };
+        self.agenda.remove(&(link.next_beat, peer.clone()));
+        true
+    }
+
     /// A connection ended.
     pub(crate) fn peer_down(&mut self, peer: &NodeId, reason: &DownReason) {
         self.refused.remove(peer);
         self.awaited.remove(peer);
-        if self.links.remove(peer).is_none() {
+        if !self.unlink(peer) {
             return;
         }
         let now = self.now;
@@ -98,18 +110,24 @@ impl Membership {
 
     /// A frame came.
     pub(crate) fn frame(&mut self, from: &NodeId, bytes: &[u8]) {
+        match Frame::decode(bytes) {
+            Ok(frame) => self.said(from, frame),
+            Err(_) if !self.links.contains_key(from) => {}
+            Err(error) => {
+                self.outputs.push_back(Output::Warn(Warning::BadFrame { from: from.clone(), error }))
+            }
+        }
+    }
+
+    pub(crate) fn said(&mut self, from: &NodeId, frame: Frame) {
         let now = self.now;
         let Some(link) = self.links.get_mut(from) else { return };
-        let frame = match Frame::decode(bytes) {
-            Ok(frame) => frame,
-            Err(error) => {
-                return self.outputs.push_back(Output::Warn(Warning::BadFrame { from: from.clone(), error }));
-            }
-        };
         link.heard = now;
         // Who joins may be ready by any list.
         self.routine = match frame {
-            Frame::Beat(_) | Frame::Pull => true,
+            Frame::Beat(_) | Frame::Pull { .. } | Frame::Who => true,
+            // What is news of them is an event, or an inquiry.
+            Frame::Ask { .. } | Frame::Answer { .. } | Frame::Down { .. } => true,
             Frame::Own(_) | Frame::Members { .. } => self.own.lifecycle != Lifecycle::Joining,
             _ => false,
         };
@@ -123,10 +141,11 @@ impl Membership {
             (Frame::Refused(why), _) => self.on_refused(from, why),
             (_, true) => {}
             (Frame::Members { told, last }, _) => self.on_members(from, told, last),
-            (Frame::Pull, _) => {
-                self.send(from, &Frame::Own(self.own.clone()));
-                self.send_list(from);
+            (Frame::Pull { digest }, _) => {
+                self.send_own(from);
+                self.answer_pull(from, digest);
             }
+            (Frame::Who, _) => self.send_own(from),
             (Frame::Beat(beat), _) => self.on_beat(from, &beat),
             (Frame::Ask { about, round }, _) => self.on_ask(from, &about, round),
             (Frame::Answer { about, round, answer }, _) => self.on_answer(from, &about, round, answer),

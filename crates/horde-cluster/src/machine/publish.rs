@@ -54,14 +54,18 @@ impl Membership {
 
     /// The next moment is that of a heartbeat, or of something else.
     pub(crate) fn note_due(&mut self) {
-        while let Some((at, peer)) = self.agenda.first()
-            && self.links.get(peer).is_none_or(|link| link.next_beat != *at)
-        {
-            self.agenda.pop_first();
-        }
         let beat = self.agenda.first().map_or(Duration::MAX, |(at, _)| *at);
-        let due = self.others_due.min(beat);
+        let gathered = self.pace.due.unwrap_or(Duration::MAX);
+        let due = self.others_due.min(beat).min(gathered).min(self.inquiries_due());
         self.due = (due < Duration::MAX && self.stopped.is_none()).then_some(due);
+    }
+
+    /// When some inquiry is to go on.
+    fn inquiries_due(&self) -> Duration {
+        let doubted = self.doubted.iter().filter_map(|name| self.known.get(name));
+        let due = doubted
+            .filter_map(|known| Some(known.inquiry.as_ref()?.due(self.links.contains_key(&known.record.id))));
+        due.min().unwrap_or(Duration::MAX)
     }
 
     pub(crate) fn next_but_beats(&self) -> Duration {
@@ -76,7 +80,8 @@ impl Membership {
         for known in self.known.values() {
             let linked = self.links.contains_key(&known.record.id);
             match (&known.inquiry, known.status()) {
-                (Some(inquiry), _) => due = due.min(inquiry.due(linked)),
+                // See `inquiries_due`.
+                (Some(_), _) => {}
                 (None, MemberStatus::Left) => due = due.min(known.changed + self.config.forget_left_after),
                 (None, MemberStatus::Down) => {
                     let undial = self.undial_at(known).filter(|at| *at > self.now);

@@ -15,10 +15,14 @@ impl Membership {
         self.own.version += 1;
         self.digest = None;
         self.changed = true;
-        self.broadcast(&Frame::Own(self.own.clone()));
+        if self.is_large() {
+            self.pace.announces = true;
+        } else {
+            self.broadcast(&Frame::Own(self.own.clone()));
+        }
     }
 
-    fn told(known: &Known) -> Told {
+    pub(crate) fn told(known: &Known) -> Told {
         let record = Record { address: known.address, ..known.record.clone() };
         Told { record, down: known.fate == Fate::Down }
     }
@@ -36,16 +40,22 @@ impl Membership {
             size += more;
             told.push(next);
         }
-        // What the receiver is for us goes along only as a verdict that it can refute.
+        for frame in &frames {
+            self.send(to, frame);
+        }
+        self.send_verdicts(to);
+        self.send(to, &Frame::Members { told, last: true });
+    }
+
+    /// What the receiver is for us goes along only as a verdict that it can refute; and whom nobody may bring back.
+    pub(crate) fn send_verdicts(&mut self, to: &NodeId) {
         if let Some(known) = self.known.get(to.name()).filter(|k| k.record.id == *to && k.fate == Fate::Down)
         {
             let counter = known.record.counter;
-            frames.push(Frame::Down { about: to.clone(), counter });
+            self.send(to, &Frame::Down { about: to.clone(), counter });
         }
-        frames.extend(self.forgotten.frame());
-        frames.push(Frame::Members { told, last: true });
-        for frame in &frames {
-            self.send(to, frame);
+        if let Some(frame) = self.forgotten.frame() {
+            self.send(to, &frame);
         }
     }
 
@@ -70,20 +80,11 @@ impl Membership {
         if let Some(known) = self.known.get_mut(from.name()).filter(|known| known.record.id == *from) {
             known.met = true;
             if new {
-                let told = Frame::Members { told: vec![Self::told(known)], last: false };
-                self.tell_others(from, &told);
+                self.tell_of(from);
             }
         }
         if lifecycle == Lifecycle::Left {
             self.send(from, &Frame::Bye);
-        }
-    }
-
-    fn tell_others(&mut self, but: &NodeId, frame: &Frame) {
-        let others = self.links.iter().filter(|(id, link)| *id != but && link.contest.is_none());
-        let others: Vec<NodeId> = others.map(|(id, _)| id.clone()).collect();
-        for to in others {
-            self.send(&to, frame);
         }
     }
 

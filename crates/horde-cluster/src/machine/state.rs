@@ -31,6 +31,8 @@ pub(crate) struct Link {
     /// Heartbeats in a row whose digest differed from ours.
     pub(crate) odd: u32,
     pub(crate) pulled_at: Option<Duration>,
+    /// When it was asked for its own record alone.
+    pub(crate) asked_at: Option<Duration>,
     /// Whether its complete list has come.
     pub(crate) listed: bool,
     /// The life that holds its name, while that one is probed; nothing is told to a contested newcomer.
@@ -59,6 +61,7 @@ impl Link {
             next_beat: now,
             odd: 0,
             pulled_at: None,
+            asked_at: None,
             listed: false,
             contest: None,
         }

@@ -6,6 +6,7 @@ use horde_transport::{NodeId, NodeName};
 
 use super::faults::Fault;
 use super::inquiry::{Inquiry, MAX_EXTENSIONS, Own, Verdict};
+use super::jitter::Jitter;
 use super::membership::{Membership, Output, Warning};
 use super::state::{Fate, Known};
 use super::wire::{Answer, Frame, Lifecycle};
@@ -59,7 +60,6 @@ impl Membership {
             Own::Probing { until, window } => Own::Probing { until: until.max(listening), window },
             Own::Silent => Own::Silent,
         };
-        self.doubts = true;
         let Some(known) = self.alive(peer) else { return };
         let inquiry = known.inquiry.get_or_insert_with(|| Inquiry::new(now, own, true));
         inquiry.hinted = true;
@@ -68,7 +68,9 @@ impl Membership {
             (Own::Probing { until, .. }, Own::Probing { until: sooner, .. }) if until <= sooner => {}
             _ => (inquiry.own, inquiry.started, inquiry.next_probe) = (own, now, now),
         }
-        if inquiry.round == 0 {
+        let unasked = inquiry.round == 0;
+        self.doubted.insert(peer.name().clone());
+        if unasked {
             self.ask(peer);
         }
         self.beat(peer);
@@ -98,16 +100,17 @@ impl Membership {
         let now = self.now;
         let Some(known) = self.alive(id) else { return };
         known.inquiry = Some(Inquiry::new(now, Own::Silent, false));
-        self.doubts = true;
+        self.doubted.insert(id.name().clone());
         self.ask(id);
     }
 
-    /// Puts the question to all other connected members.
+    /// Puts the question to all other connected members; of many, to so many as are told of everything at once.
     pub(crate) fn ask(&mut self, about: &NodeId) {
         self.counter += 1;
         let (round, now, patience) = (self.counter, self.now, self.config.down_after * self.health.factor());
         let others = self.links.iter().filter(|(id, link)| *id != about && link.contest.is_none());
-        let asked: std::collections::BTreeSet<NodeId> = others.map(|(id, _)| id.clone()).collect();
+        let asked: std::collections::BTreeSet<NodeId> =
+            some(others.map(|(id, _)| id), self.config.eager_members, &mut self.jitter);
         let Some(inquiry) = self.alive(about).and_then(|known| known.inquiry.as_mut()) else { return };
         inquiry.round = round;
         inquiry.answer_by = patience
@@ -141,7 +144,7 @@ impl Membership {
                     let mut inquiry = Inquiry::new(now, Own::Probing { until: now + window, window }, false);
                     inquiry.owed.insert(from.clone(), round);
                     known.inquiry = Some(inquiry);
-                    self.doubts = true;
+                    self.doubted.insert(about.name().clone());
                     self.beat(about);
                     None
                 }
@@ -180,7 +183,7 @@ impl Membership {
             Some(_) => {}
             None if linked => {
                 known.inquiry = Some(Inquiry::new(now, Own::Probing { until: now + window, window }, false));
-                self.doubts = true;
+                self.doubted.insert(about.name().clone());
                 self.beat(about);
             }
             None => self.declare_down(about),
@@ -232,6 +235,8 @@ impl Membership {
             return;
         }
         let Some(inquiry) = known.inquiry.take_if(|inquiry| sent >= inquiry.started) else { return };
+        // It may fall silent again: no later than that somebody looks.
+        self.others_due = self.others_due.min(now + self.config.suspect_after);
         let doubted = known.fate != Fate::Live;
         known.fate = Fate::Live;
         if doubted {
@@ -256,20 +261,22 @@ impl Membership {
 
     /// Moves every inquiry and every contested name on.
     pub(crate) fn advance(&mut self) {
-        if !self.doubts {
+        if self.doubted.is_empty() && !self.contested {
             return;
         }
-        let open = self.known.iter().filter(|(_, known)| known.inquiry.is_some());
-        let names: Vec<NodeName> = open.map(|(name, _)| name.clone()).collect();
+        let names: Vec<NodeName> = self.doubted.iter().cloned().collect();
         for name in &names {
             self.probe_on(name);
         }
         for name in &names {
             self.decide(name);
         }
-        self.settle_contests();
-        let asked = self.known.values().any(|known| known.inquiry.is_some());
-        self.doubts = asked || self.links.values().any(|link| link.contest.is_some());
+        if self.contested {
+            self.settle_contests();
+            self.contested = self.links.values().any(|link| link.contest.is_some());
+        }
+        let known = &self.known;
+        self.doubted.retain(|name| known.get(name).is_some_and(|known| known.inquiry.is_some()));
     }
 
     /// Sends probes that are due, and notes silence when their time is over.
@@ -405,4 +412,18 @@ impl Membership {
             }
         }
     }
+}
+
+/// All of `ids`, or of more than `most` so many that are next to each other, from a place by chance.
+fn some<'a>(
+    ids: impl Iterator<Item = &'a NodeId> + Clone,
+    most: usize,
+    jitter: &mut Jitter,
+) -> std::collections::BTreeSet<NodeId> {
+    let (count, most) = (ids.clone().count(), most.max(2));
+    if count <= most {
+        return ids.cloned().collect();
+    }
+    let first = usize::try_from(jitter.next() % count as u64).unwrap_or(0);
+    ids.clone().chain(ids).skip(first).take(most).cloned().collect()
 }

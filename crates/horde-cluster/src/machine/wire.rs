@@ -124,8 +124,11 @@ pub enum Frame {
         /// Whether this ends a complete list.
         last: bool,
     },
-    /// Asks for the sender's own record and its complete list.
-    Pull,
+    /// Asks for the receiver's own record, and for its complete list unless the digests agree: then an empty one says so.
+    Pull {
+        /// Of all members that the sender knows, as in its heartbeats.
+        digest: u32,
+    },
     /// A heartbeat.
     Beat(Beat),
     /// Asks whether the receiver hears a member.
@@ -167,6 +170,8 @@ pub enum Frame {
         /// Some of them.
         lives: Vec<NodeId>,
     },
+    /// Asks for the receiver's own record alone.
+    Who,
 }
 
 /// Why bytes are not a frame. They were ignored.

@@ -168,7 +168,7 @@ fn the_memory_of_forgotten_lives_is_bounded_and_fits_a_frame() {
     assert_eq!(view.forgotten.len(), MAX_FORGOTTEN);
     assert!(!view.is_forgotten(&many[0]) && view.is_forgotten(&many[599]), "the first goes first");
     bench.clear();
-    bench.frame(&a, &Frame::Pull);
+    bench.frame(&a, &Frame::Pull { digest: 1 });
     let told = bench.sent.iter().find_map(|(_, frame)| match frame {
         Frame::Forgotten { lives } => Some(lives.len()),
         _ => None,

@@ -5,5 +5,6 @@ mod any;
 mod bench;
 mod forgetting;
 mod joining;
+mod large;
 mod names;
 mod suspicion;

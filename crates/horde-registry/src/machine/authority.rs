@@ -145,7 +145,9 @@ impl Names {
             && self.index.insert(&new.pid, key)
         {
             self.nodes.notice(now.monotonic, new.pid.node());
-            self.hide();
+            if self.nodes.is_dead(new.pid.node()) {
+                self.hide();
+            }
         }
         self.changes.push(change);
     }

@@ -74,6 +74,8 @@ pub(super) struct Nodes {
     /// Linked nodes that sent a message of this registry: they host it, though the view may not say so yet.
     heard: BTreeSet<NodeId>,
     purge_after: Duration,
+    /// No node's turn comes sooner than this.
+    soonest: Option<Duration>,
     /// This node has not been told yet who else is there.
     pub(super) joining: bool,
 }
@@ -88,6 +90,7 @@ impl Nodes {
             links: BTreeSet::new(),
             heard: BTreeSet::new(),
             purge_after,
+            soonest: None,
             joining: false,
         }
     }
@@ -122,7 +125,10 @@ impl Nodes {
         let standing = self.standing(node);
         let first = self.turn(now, standing);
         match self.known.get_mut(node) {
-            Some(known) => known.turn = known.turn.or(first),
+            Some(known) => {
+                known.turn = known.turn.or(first);
+                self.soonest = [self.soonest, first].into_iter().flatten().min();
+            }
             None => self.stand(now, node, standing, false, None),
         }
     }
@@ -138,6 +144,7 @@ impl Nodes {
                 known.host = host;
             }
             _ => {
+                self.soonest = [self.soonest, turn].into_iter().flatten().min();
                 let known = Known { standing, since: now, turn, cursor: None, listed, host };
                 self.known.insert(id.clone(), known);
             }
@@ -201,13 +208,21 @@ impl Nodes {
         self.hosts().map(|(id, _)| id).filter(|id| self.links.contains(*id)).chain(heard).cloned().collect()
     }
 
+    /// When to look whose turn it is; perhaps nobody's.
     pub(super) fn next_turn(&self) -> Option<Duration> {
-        self.known.values().filter_map(|known| known.turn).min()
+        self.soonest
     }
 
     /// A node whose names are to be looked at now.
     pub(super) fn due(&mut self, now: Duration) -> Option<(NodeId, &mut Known)> {
         let due = |known: &Known| known.turn.is_some_and(|turn| turn <= now);
+        if self.soonest.is_none_or(|soonest| now < soonest) {
+            return None;
+        }
+        if !self.known.values().any(due) {
+            self.soonest = self.known.values().filter_map(|known| known.turn).min();
+            return None;
+        }
         self.known.iter_mut().find(|(_, known)| due(known)).map(|(id, known)| (id.clone(), known))
     }
 

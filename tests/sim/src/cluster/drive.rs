@@ -1,10 +1,11 @@
 //! What the drivers of a node do: they feed its machines and perform what these ask for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use delta_crdt::Message;
 use horde_cluster::MemberEvent;
-use horde_cluster::machine::{Input, Output as ClusterOutput};
+use horde_cluster::machine::{Frame as ClusterFrame, Input, Output as ClusterOutput};
 use horde_process::CallError;
 use horde_registry::machine::Output as NamesOutput;
 use horde_supervisor::Response;
@@ -12,9 +13,12 @@ use horde_supervisor::machine::Effect;
 use horde_transport::{DownReason, RequestError};
 
 use super::guest::{Asker, Letter};
-use super::net::{ChildrenMessage, Frame, NamesMessage, Reply, Sync};
+use super::net::{Frame, Reply, Sync};
 use super::node::{Asked, CHILDREN, NAMES};
 use super::{Arrival, Happening, World};
+
+/// How the membership's frame of a node's own record begins, after its version.
+const OWN: u8 = 0;
 
 /// More outputs of a node's machines in one step mean that they never end.
 const MOST: u32 = 1_000_000;
@@ -67,10 +71,14 @@ impl World {
         let now = self.time(node);
         let Some(peer) = self.peer_over(node, conn).cloned() else { return };
         let sim = &mut self.nodes[node];
-        let member = peer == sim.id || sim.membership.view().get(&peer).is_some();
+        let member = || peer == sim.id || sim.membership.view().get(&peer).is_some();
         match frame {
             Frame::Membership(frame) => {
                 sim.membership.handle(now.monotonic, Input::Frame { from: peer, frame });
+            }
+            Frame::Said(frame, _) => {
+                let frame = ClusterFrame::clone(&frame);
+                sim.membership.handle(now.monotonic, Input::Said { from: peer, frame });
             }
             Frame::Lease(frame) => sim.leases.frame(now.monotonic, &peer, &frame),
             // Nobody subscribes to their topics yet.
@@ -79,7 +87,7 @@ impl World {
                 Ok(message) => sim.names.receive(now, &peer, message),
                 Err(error) => self.fail(format!("a registry's frame is not read: {error}")),
             },
-            Frame::Children(message) if member => match open(message) {
+            Frame::Children(message) if member() => match open(message) {
                 Ok(message) => sim.children.receive(now, &peer, message),
                 Err(error) => self.fail(format!("a supervisor's frame is not read: {error}")),
             },
@@ -88,7 +96,7 @@ impl World {
                 let outcome = if answered { Ok(Reply::Here) } else { Err(RequestError::Unanswered) };
                 self.answer(node, conn, from, Frame::Reply { number, outcome });
             }
-            Frame::Ask { number, request } if member && sim.hosting => {
+            Frame::Ask { number, request } if sim.hosting && member() => {
                 let responder = sim.number();
                 sim.askers.insert(responder, (conn, from, number));
                 sim.children.request(now, responder, request);
@@ -159,14 +167,28 @@ impl World {
         }
         sim.children.flush(now);
         while let Some((to, message)) = self.nodes[node].children.poll_sync() {
-            let message = self.wrap(message, ChildrenMessage::encode);
+            let message = if self.plan.values {
+                self.shared.children.wrap(message)
+            } else {
+                Sync::Bytes(message.encode())
+            };
             self.send(node, &to, Frame::Children(message));
         }
     }
 
-    fn wrap<M>(&self, message: M, encode: impl Fn(&M) -> Vec<u8>) -> Sync<M> {
-        let bytes = encode(&message);
-        if self.plan.values { Sync::Value(Box::new(message), bytes.len()) } else { Sync::Bytes(bytes) }
+    /// A frame of the membership: as bytes; or a node's own record, which goes to all, read once for all of them.
+    fn said(&mut self, frame: bytes::Bytes) -> Frame {
+        if !self.plan.values || frame.get(1) != Some(&OWN) {
+            return Frame::Membership(frame);
+        }
+        if self.shared.said.as_ref().is_none_or(|(bytes, _)| bytes.as_ptr() != frame.as_ptr()) {
+            let Ok(said) = ClusterFrame::decode(&frame) else { return Frame::Membership(frame) };
+            self.shared.said = Some((frame.clone(), Arc::new(said)));
+        }
+        match &self.shared.said {
+            Some((bytes, said)) => Frame::Said(said.clone(), bytes.len()),
+            None => Frame::Membership(frame),
+        }
     }
 
     /// Performs all that a node's machines ask for, and says when its drivers look next.
@@ -221,7 +243,10 @@ impl World {
 
     fn membership_output(&mut self, node: usize, output: ClusterOutput) {
         match output {
-            ClusterOutput::Send { to, frame } => drop(self.send(node, &to, Frame::Membership(frame))),
+            ClusterOutput::Send { to, frame } => {
+                let frame = self.said(frame);
+                self.send(node, &to, frame);
+            }
             ClusterOutput::Probe { to, probe, frame, timeout } => {
                 self.request(node, &to, Asked::Probe(probe), timeout, |number| Frame::Probe {
                     number,
@@ -260,7 +285,11 @@ impl World {
     fn names_output(&mut self, node: usize, output: NamesOutput) {
         match output {
             NamesOutput::Send { to, message } => {
-                let message = self.wrap(message, NamesMessage::encode);
+                let message = if self.plan.values {
+                    self.shared.names.wrap(message)
+                } else {
+                    Sync::Bytes(message.encode())
+                };
                 self.send(node, &to, Frame::Names(message));
             }
             NamesOutput::Changed(changes) => self.nodes[node].learn_names(self.queue.now, &changes),

@@ -199,6 +199,7 @@ impl World {
         sim.turn(Body::Dead, self.queue.now);
         sim.processes.clear();
         sim.ends.clear();
+        sim.lines.fill(0);
         sim.backlog.clear();
         let life = sim.life;
         self.tickets.retain(|(of, its, _), _| (*of, *its) != (node, life));

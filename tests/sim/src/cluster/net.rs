@@ -4,17 +4,19 @@
 //! order of its lane; over the rougher network frames are lost, come twice and overtake each other. A connection that
 //! does not get through is lost after a while, at each end in its own time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use horde_cluster::machine::Frame as Told;
 use horde_process::CallError;
 use horde_supervisor::{ChildId, Record, Request, Response};
 use horde_transport::{DownReason, NodeId, Peer, RequestError, Role, SendError};
 
 use super::guest::Payload;
-use super::node::{Asked, End, address, index_of};
+use super::node::{Asked, End, address, index_of, index_of_id};
 use super::{Arrival, Happening, World};
 
 /// After this long without a sign of life a connection is lost.
@@ -34,6 +36,8 @@ pub(crate) enum Sync<M> {
 #[derive(Debug, Clone)]
 pub(crate) enum Frame {
     Membership(Bytes),
+    /// One of many that say the same, and its size: in runs that measure.
+    Said(Arc<Told>, usize),
     Lease(Bytes),
     Names(Sync<NamesMessage>),
     Children(Sync<ChildrenMessage>),
@@ -75,7 +79,7 @@ impl Frame {
     /// Frames of one lane keep their order.
     fn lane(&self) -> usize {
         match self {
-            Self::Membership(_) | Self::Lease(_) => 0,
+            Self::Membership(_) | Self::Said(..) | Self::Lease(_) => 0,
             Self::Names(_) | Self::Children(_) => 1,
             Self::Probe { .. }
             | Self::Ask { .. }
@@ -91,6 +95,7 @@ impl Frame {
         HEAD + match self {
             Self::Membership(bytes) | Self::Lease(bytes) | Self::Probe { frame: bytes, .. } => bytes.len(),
             Self::Names(Sync::Bytes(bytes)) | Self::Children(Sync::Bytes(bytes)) => bytes.len(),
+            Self::Said(_, size) => *size,
             Self::Names(Sync::Value(_, size)) | Self::Children(Sync::Value(_, size)) => *size,
             Self::Ask { .. } | Self::Reply { outcome: Ok(Reply::Children(_)), .. } => 120,
             Self::Letter { payload, .. } => 16 + payload.name.len() + payload.bytes.len(),
@@ -128,8 +133,8 @@ struct Conn {
 #[derive(Debug)]
 pub(crate) struct Net {
     links: Vec<Vec<Link>>,
-    conns: BTreeMap<u64, Conn>,
-    next: u64,
+    /// The first has the number 1.
+    conns: Vec<Conn>,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
 }
@@ -137,7 +142,15 @@ pub(crate) struct Net {
 impl Net {
     pub(crate) fn new(most: usize) -> Self {
         let links = vec![vec![Link::default(); most]; most];
-        Self { links, conns: BTreeMap::new(), next: 0, messages: 0, bytes: 0 }
+        Self { links, conns: Vec::new(), messages: 0, bytes: 0 }
+    }
+
+    fn conn(&self, number: u64) -> Option<&Conn> {
+        self.conns.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    fn conn_mut(&mut self, number: u64) -> Option<&mut Conn> {
+        self.conns.get_mut(usize::try_from(number).ok()?.checked_sub(1)?)
     }
 
     pub(crate) fn is_open(&self, from: usize, to: usize) -> bool {
@@ -168,7 +181,7 @@ impl World {
         let conns: Vec<u64> = self.conns_between(from, to);
         for conn in conns {
             let way = self.way(conn, from);
-            let held = self.net.conns.get_mut(&conn).map(|conn| std::mem::take(&mut conn.held[way]));
+            let held = self.net.conn_mut(conn).map(|conn| std::mem::take(&mut conn.held[way]));
             for frame in held.unwrap_or_default() {
                 self.carry(conn, from, to, frame);
             }
@@ -185,7 +198,7 @@ impl World {
     }
 
     fn way(&self, conn: u64, from: usize) -> usize {
-        usize::from(self.net.conns.get(&conn).is_some_and(|conn| conn.ends[0].0 != from))
+        usize::from(self.net.conn(conn).is_some_and(|conn| conn.ends[0].0 != from))
     }
 
     fn stamp(&self, a: usize, b: usize) -> [u64; 4] {
@@ -224,8 +237,15 @@ impl World {
         let Some(peer) = index_of(to).filter(|peer| *peer != node) else { return };
         let connected = self.nodes.get(peer).is_some_and(|peer| sim.ends.contains_key(&peer.id));
         let reached = self.nodes.get(peer).is_some_and(super::node::SimNode::answers);
-        if reached && !connected && sim.answers() && self.net.pair(node, peer) {
+        let connects = reached && !connected && sim.answers() && self.net.pair(node, peer);
+        if connects {
             self.connect(node, peer);
+        }
+        let connected = connected || connects && !self.plan.checked;
+        if connected && !self.plan.checked {
+            // Nothing is cut in runs that measure.
+            self.nodes[node].dialling.remove(&to);
+            return;
         }
         let pause = Duration::from_millis(50 * 2_u64.pow(tries.min(6))).min(Duration::from_secs(2));
         let pause = if connected { Duration::from_millis(500) } else { pause };
@@ -236,13 +256,12 @@ impl World {
     }
 
     fn connect(&mut self, a: usize, b: usize) {
-        self.net.next += 1;
-        let conn = self.net.next;
+        let conn = self.net.conns.len() as u64 + 1;
         let ends = [(a, self.nodes[a].life), (b, self.nodes[b].life)];
         let after = self.transit() * 2;
         let last = [[self.queue.now + after; 3]; 2];
         let ids = [self.nodes[a].id.clone(), self.nodes[b].id.clone()];
-        self.net.conns.insert(conn, Conn { ends, ids, last, held: Default::default() });
+        self.net.conns.push(Conn { ends, ids, last, held: Default::default() });
         for (node, peer) in [(a, b), (b, a)] {
             let id = self.nodes[peer].id.clone();
             if let Some(old) = self.nodes[node].ends.get(&id).copied() {
@@ -250,6 +269,9 @@ impl World {
             }
             let since = self.queue.now;
             self.nodes[node].ends.insert(id.clone(), End { conn, peer, since });
+            if let Some(line) = self.nodes[node].lines.get_mut(peer) {
+                *line = conn;
+            }
             let peer = Peer { id, address: Some(address(peer)), role: Role::Node };
             let life = self.nodes[node].life;
             self.queue.after(after, Happening::Arrive { node, life, arrival: Arrival::Up(conn, peer) });
@@ -261,6 +283,7 @@ impl World {
         let Some(peer) = self.peer_over(node, conn).cloned() else { return };
         let sim = &mut self.nodes[node];
         sim.ends.remove(&peer);
+        sim.lines.iter_mut().filter(|line| **line == conn).for_each(|line| *line = 0);
         let over = sim.pending.iter().filter(|(_, (over, _))| *over == Some(conn)).map(|(number, _)| *number);
         let over: Vec<u64> = over.collect();
         let life = sim.life;
@@ -280,9 +303,21 @@ impl World {
         self.queue.after(after, Happening::Lose { node: other, conn, reason: theirs });
     }
 
+    /// The connection to a node, and its index.
+    fn line(&self, from: usize, to: &NodeId) -> Option<(u64, usize)> {
+        let fast = || {
+            let peer = index_of_id(to)?;
+            let line = self.nodes[from].lines.get(peer).copied()?;
+            let conn = self.net.conn(line)?;
+            let end = conn.ends.iter().find(|end| end.0 == peer)?;
+            (end.1 == to.incarnation()).then_some((line, peer))
+        };
+        fast().or_else(|| self.nodes[from].ends.get(to).map(|end| (end.conn, end.peer)))
+    }
+
     /// Sends a frame. False: there is no connection.
     pub(crate) fn send(&mut self, from: usize, to: &NodeId, frame: Frame) -> bool {
-        let Some(End { conn, peer, .. }) = self.nodes[from].ends.get(to).copied() else { return false };
+        let Some((conn, peer)) = self.line(from, to) else { return false };
         self.net.messages += 1;
         self.net.bytes += frame.size() as u64;
         self.carry(conn, from, peer, frame);
@@ -293,7 +328,7 @@ impl World {
         let (way, lane) = (self.way(conn, from), frame.lane());
         if self.net.links[from][to].cut {
             if self.plan.streams
-                && let Some(conn) = self.net.conns.get_mut(&conn)
+                && let Some(conn) = self.net.conn_mut(conn)
             {
                 conn.held[way].push_back(frame);
             }
@@ -306,20 +341,21 @@ impl World {
             }
             after += Duration::from_millis(self.rng.between(20, 200));
         }
-        let life = self.net.conns.get(&conn).map_or(0, |conn| conn.ends[1 - way].1);
+        let life = self.net.conn(conn).map_or(0, |conn| conn.ends[1 - way].1);
         if !self.plan.streams && self.rng.chance(self.plan.twice) {
             let again = after + self.transit() * 3;
             let arrival = Arrival::Frame(conn, from, frame.clone());
             self.queue.after(again, Happening::Arrive { node: to, life, arrival });
         }
-        if let Some(conn) = self.net.conns.get_mut(&conn) {
+        let now = self.queue.now;
+        if let Some(conn) = self.net.conn_mut(conn) {
             let last = &mut conn.last[way][lane];
             if self.plan.streams {
-                after = after.max(last.saturating_sub(self.queue.now));
-                *last = self.queue.now + after;
+                after = after.max(last.saturating_sub(now));
+                *last = now + after;
             } else {
                 // Nothing arrives before the connection stands.
-                after = after.max(last.saturating_sub(self.queue.now));
+                after = after.max(last.saturating_sub(now));
             }
         }
         let arrival = Arrival::Frame(conn, from, frame);
@@ -376,8 +412,12 @@ impl World {
 
     /// Who is at the other end of a connection, while it stands at this one.
     pub(crate) fn peer_over(&self, node: usize, conn: u64) -> Option<&NodeId> {
-        let Conn { ends, ids, .. } = self.net.conns.get(&conn)?;
-        let peer = &ids[usize::from(ends[0].0 == node)];
+        let Conn { ends, ids, .. } = self.net.conn(conn)?;
+        let other = usize::from(ends[0].0 == node);
+        let peer = &ids[other];
+        if self.nodes[node].lines.get(ends[other].0) == Some(&conn) {
+            return Some(peer);
+        }
         self.nodes[node].ends.get(peer).is_some_and(|end| end.conn == conn).then_some(peer)
     }
 }

@@ -82,6 +82,8 @@ pub(crate) struct SimNode {
     pub(crate) version: u32,
     pub(crate) processes: BTreeMap<u64, Process>,
     pub(crate) ends: BTreeMap<NodeId, End>,
+    /// The connection to each other node by its index, 0 for none: what most look-ups want.
+    pub(crate) lines: Vec<u64>,
     pub(crate) dials: BTreeSet<SocketAddr>,
     /// Addresses for which an attempt is under way.
     pub(crate) dialling: BTreeSet<SocketAddr>,
@@ -150,6 +152,7 @@ impl SimNode {
             version,
             processes: BTreeMap::new(),
             ends: BTreeMap::new(),
+            lines: vec![0; plan.most],
             dials: BTreeSet::new(),
             dialling: BTreeSet::new(),
             pending: BTreeMap::new(),
@@ -224,6 +227,11 @@ impl SimNode {
 /// Who node `index` is in its `life`.
 pub(crate) fn id(index: usize, life: u64) -> NodeId {
     NodeId::new(NodeName::new(format!("n{index}")).expect("a valid name"), life)
+}
+
+/// Which node is called so.
+pub(crate) fn index_of_id(id: &NodeId) -> Option<usize> {
+    id.name().as_str().strip_prefix('n')?.parse().ok()
 }
 
 /// Where node `index` listens.
