@@ -8,6 +8,9 @@ use super::membership::{Membership, Output, Warning};
 use super::state::{Contest, Link};
 use super::wire::{Frame, Lifecycle, Refusal};
 
+/// How many peers who joins asks for their lists on connecting; the others once a heartbeat shows that there is need.
+const ASKED_AT_ONCE: usize = 8;
+
 impl Membership {
     /// A connection stands. Clients are no members and are not looked at.
     pub(crate) fn peer_up(&mut self, peer: Peer) {
@@ -41,7 +44,7 @@ impl Membership {
             }
         }
         self.greet(&id);
-        if self.own.lifecycle == Lifecycle::Joining && self.links.len() <= self.config.eager_members {
+        if self.own.lifecycle == Lifecycle::Joining && self.links.len() <= ASKED_AT_ONCE {
             // What it told on connecting is lost if this node did not listen yet.
             self.pull(&id);
         }
