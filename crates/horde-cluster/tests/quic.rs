@@ -165,7 +165,7 @@ fn a_duplicate_of_a_live_nodes_name_is_told_so_and_disturbs_nobody() {
     // Whatever was told of the holder was told before this.
     holder.cluster.update_meta(|meta| meta.weight = 7);
     for node in &nodes {
-        assert_eq!(node.hears_until(&meta), [meta.clone()]);
+        assert_eq!(node.hears_until(&meta), std::slice::from_ref(&meta));
     }
 }
 

@@ -323,8 +323,6 @@ impl Names {
         for id in new.into_iter().filter(|_| !self.ready) {
             self.replica.catch_up(now, id);
         }
-        }
-        self.replica.peers_up(now, peers.difference(&self.peers).map(replica_id));
         self.replicas = peers.iter().map(|id| (replica_id(id), id.clone())).collect();
         self.peers = peers;
     }

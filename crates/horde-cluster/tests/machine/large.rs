@@ -37,11 +37,11 @@ fn lists(bench: &Bench, whom: &NodeId) -> Vec<(usize, bool)> {
 }
 
 fn digest(bench: &Bench) -> u32 {
-    let beats = bench.sent.iter().rev().filter_map(|(_, frame)| match frame {
+    let beat = bench.sent.iter().rev().find_map(|(_, frame)| match frame {
         Frame::Beat(beat) => Some(beat.digest),
         _ => None,
     });
-    beats.last().unwrap()
+    beat.unwrap()
 }
 
 #[test]
