@@ -29,19 +29,11 @@ impl<K, V> Message<K, V> {
     }
 
     /// True if `other` surely takes as many bytes on the wire: both share their writes in memory, as one push to several
-    /// neighbours does, or are statuses that tell nothing but the same neighbours. For who counts bytes without encoding.
+    /// neighbours does. For who counts bytes without encoding.
     #[must_use]
     pub fn is_as_long_as(&self, other: &Self) -> bool {
-        let same = |a: &Option<Shared<Vec<ReplicaId>>>, b: &Option<Shared<Vec<ReplicaId>>>| match (a, b) {
-            (Some(a), Some(b)) => Arc::ptr_eq(&a.0, &b.0),
-            (None, None) => true,
-            _ => false,
-        };
         match (&self.body, &other.body) {
             (Body::Ops(a), Body::Ops(b)) => Arc::ptr_eq(&a.0, &b.0),
-            (Body::Status(a), Body::Status(b)) => {
-                a.sections.is_empty() && b.sections.is_empty() && same(&a.links, &b.links)
-            }
             _ => false,
         }
     }
@@ -144,7 +136,7 @@ pub(crate) struct Status {
     pub(crate) fingerprint: Digest,
     pub(crate) full: bool,
     /// The sender's neighbours, when they changed.
-    pub(crate) links: Option<Shared<Vec<ReplicaId>>>,
+    pub(crate) links: Option<Vec<ReplicaId>>,
     pub(crate) origins: Vec<ReplicaId>,
     pub(crate) sections: Vec<Section>,
 }

@@ -317,11 +317,12 @@ impl Names {
         if peers == self.peers {
             return;
         }
-        let new: Vec<ReplicaId> = peers.difference(&self.peers).map(replica_id).collect();
-        self.replica.peers_up(now, new.iter().copied());
-        // What they said before they were known to be ready, and arrives now, may be less than what they have.
-        for id in new.into_iter().filter(|_| !self.ready) {
-            self.replica.catch_up(now, id);
+        for new in peers.difference(&self.peers) {
+            self.replica.peer_up(now, replica_id(new));
+            // What it said before it was known to be ready, and arrives now, may be less than what it has.
+            if !self.ready {
+                self.replica.catch_up(now, replica_id(new));
+            }
         }
         self.replicas = peers.iter().map(|id| (replica_id(id), id.clone())).collect();
         self.peers = peers;

@@ -1,7 +1,6 @@
 //! What is known of a replica that this one exchanges with.
 
-use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -10,43 +9,34 @@ use super::shard::Shard;
 use crate::ReplicaId;
 use crate::key::{GOLDEN, mix};
 
-/// A vector by origin, shared by all who hold the same: of a thousand peers that have the same writes it is kept once.
-pub(crate) type Vector = Arc<Vec<u64>>;
-
 /// The vector that a peer last told of one shard.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heard {
-    vector: Option<Vector>,
+    pub(crate) vector: Vec<u64>,
     pub(crate) hash: u64,
 }
 
 impl Heard {
     pub(crate) fn covered(&self, origin: u32) -> u64 {
-        self.vector.as_ref().and_then(|vector| vector.get(origin as usize)).copied().unwrap_or(0)
+        self.vector.get(origin as usize).copied().unwrap_or(0)
     }
 
     /// All entries, by origin.
     pub(crate) fn entries(&self) -> impl Iterator<Item = u64> {
-        self.vector.iter().flat_map(|vector| vector.iter().copied())
-    }
-
-    /// The peer holds exactly what the shard holds.
-    pub(crate) fn adopt<K, V>(&mut self, origins: &Origins, shard: &mut Shard<K, V>) {
-        *self = Self { vector: Some(shard.vector()), hash: shard.hash(origins) };
+        self.vector.iter().copied()
     }
 
     /// True if the entry rose.
     pub(crate) fn raise(&mut self, origins: &Origins, origin: u32, seq: u64) -> bool {
         let place = origin as usize;
-        let old = self.covered(origin);
+        if place >= self.vector.len() {
+            self.vector.resize(place + 1, 0);
+        }
+        let old = self.vector[place];
         if seq <= old {
             return false;
         }
-        let vector = Arc::make_mut(self.vector.get_or_insert_default());
-        if place >= vector.len() {
-            vector.resize(place + 1, 0);
-        }
-        vector[place] = seq;
+        self.vector[place] = seq;
         let seed = origins.seed(origin);
         self.hash ^= vector_hash(seed, old) ^ vector_hash(seed, seq);
         true
@@ -54,7 +44,7 @@ impl Heard {
 
     /// Origins of which the peer holds more than the shard.
     pub(crate) fn gap<K, V>(&self, shard: &Shard<K, V>) -> impl Iterator<Item = (u32, u64)> {
-        (0_u32..).zip(self.entries()).filter(|&(origin, seq)| seq > shard.covered(origin))
+        (0_u32..).zip(self.vector.iter().copied()).filter(|&(origin, seq)| seq > shard.covered(origin))
     }
 
     /// Whether the shard lacks what the peer holds.
@@ -67,7 +57,7 @@ impl Heard {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
     pub(crate) version: u64,
-    pub(crate) vector: Option<Vector>,
+    pub(crate) vector: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -82,10 +72,8 @@ pub(crate) struct Peer {
     pub(crate) told_at: Option<Duration>,
     /// When the next status is due before its regular time.
     pub(crate) relay_due: Option<Duration>,
-    /// Its neighbours in order, if it told them.
-    pub(crate) links: Option<Arc<Vec<ReplicaId>>>,
-    /// Whether those are all of ours, and of which of our own sets of neighbours that is said.
-    pub(crate) reaches_all: Option<(u64, bool)>,
+    /// Its neighbours, if it told them.
+    pub(crate) links: Option<BTreeSet<ReplicaId>>,
     /// A status that adds up came since it became a neighbour, or the answer to the last question.
     pub(crate) known: bool,
     /// The question that it has not answered yet.
@@ -111,7 +99,6 @@ impl Peer {
             told_at: None,
             relay_due: None,
             links: None,
-            reaches_all: None,
             known: false,
             question: None,
             questioned: None,

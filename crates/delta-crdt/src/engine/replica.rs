@@ -14,7 +14,6 @@ mod time;
 mod write;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -75,10 +74,6 @@ pub struct Replica<K, V, W = LastWriter> {
     neighbours: usize,
     /// Rises when the set of neighbours changes.
     links: u64,
-    /// The neighbours at a value of `links`, shared by all statuses that tell them.
-    linked: Option<(u64, Arc<Vec<ReplicaId>>)>,
-    /// No status is due before its regular time sooner than this.
-    relay_at: Option<Duration>,
     members: Option<BTreeSet<ReplicaId>>,
     pending: Pending<K, V>,
     incoming: BTreeMap<(ReplicaId, u16), Incoming<K, V>>,
@@ -120,8 +115,6 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             peers: BTreeMap::new(),
             neighbours: 0,
             links: 0,
-            linked: None,
-            relay_at: None,
             members: None,
             pending: Pending::default(),
             incoming: BTreeMap::new(),

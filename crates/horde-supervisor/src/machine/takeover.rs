@@ -32,9 +32,8 @@ impl Children {
         let diff = self.roster.update(hosts, self.faults.has(Fault::PlacesBySize));
         // What was synced with a host before it was ready may be less than what it has now: synced once more.
         let learns = !self.ready;
-        self.replica.peers_up(now, diff.connected.iter().map(super::replica_id));
         for node in &diff.connected {
-            self.learn_anew(now, node);
+            self.meet(now, node);
             self.patience.meets(now.monotonic, node.clone());
         }
         for node in diff.readied.iter().filter(|_| learns) {

@@ -1,7 +1,6 @@
 //! Who we exchange with, and who counts for stability.
 
 use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Replica;
@@ -12,29 +11,18 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Begins to push to `peer` and to tell it what is held here. Call it when a connection is there, and again when it is a
     /// new one. One direction: what `peer` writes comes when `peer` has this replica as a neighbour too.
     pub fn peer_up(&mut self, now: Now, peer: ReplicaId) {
-        self.peers_up(now, [peer]);
-    }
-
-    /// [`Replica::peer_up`] of several at once: each is told of all of them.
-    pub fn peers_up(&mut self, now: Now, peers: impl IntoIterator<Item = ReplicaId>) {
-        let own = self.id;
-        let peers: Vec<ReplicaId> = peers.into_iter().filter(|peer| *peer != own).collect();
-        if peers.is_empty() {
+        if peer == self.id {
             return;
         }
         self.push();
         let shards = self.shards.len();
-        for &peer in &peers {
-            self.peers.entry(peer).or_insert_with(|| Peer::new(shards, now.monotonic)).up();
-            self.end_sessions(peer);
-            self.serve_next(now);
-        }
+        self.peers.entry(peer).or_insert_with(|| Peer::new(shards, now.monotonic)).up();
+        self.end_sessions(peer);
+        self.serve_next(now);
         self.links += 1;
         self.count_neighbours();
         self.status_due.get_or_insert(now.monotonic + self.config.status_interval);
-        for peer in peers {
-            self.tell(now, peer);
-        }
+        self.tell(now, peer);
     }
 
     /// Asks the neighbour `peer` what it holds now. [`Synced`](crate::Output::Synced) comes once all that it answers is held here, even if it came
@@ -54,7 +42,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         state.neighbour = false;
         state.relay_due = None;
-        (state.links, state.reaches_all) = (None, None);
+        state.links = None;
         state.question = None;
         self.links += 1;
         self.end_sessions(peer);
@@ -78,7 +66,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         for &peer in present.difference(&wanted) {
             self.peer_down(now, peer);
         }
-        self.peers_up(now, wanted.difference(&present).copied());
+        for &peer in wanted.difference(&present) {
+            self.peer_up(now, peer);
+        }
     }
 
     /// Says who holds this map: a tombstone stays until all of them are known to cover it. This replica may be named or not.
@@ -96,7 +86,6 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         if let Some(state) = self.peers.get_mut(&peer) {
             if state.congested && !congested {
                 state.tell_by(now.monotonic);
-                self.relay_at = Some(self.relay_at.map_or(now.monotonic, |due| due.min(now.monotonic)));
             }
             state.congested = congested;
         }
@@ -155,6 +144,5 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         for peer in self.peers.values_mut().filter(|peer| peer.neighbour) {
             peer.tell_by(at);
         }
-        self.relay_at = Some(self.relay_at.map_or(at, |due| due.min(at)));
     }
 }

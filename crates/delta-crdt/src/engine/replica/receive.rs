@@ -156,39 +156,12 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Makes a status due to those neighbours that cannot have a write from its origin.
     fn relay(&mut self, now: Now, origin: u32) {
         let origin = self.origins.id(origin);
-        if self.reaches_all(origin) {
-            return;
-        }
         let links = self.peers.get(&origin).and_then(|peer| peer.links.clone());
         let interval = self.config.relay_interval;
-        let mut first = self.relay_at;
         for (id, peer) in self.peers.iter_mut().filter(|(id, peer)| peer.neighbour && **id != origin) {
-            if links.as_ref().is_none_or(|links| links.binary_search(id).is_err()) {
+            if links.as_ref().is_none_or(|links| !links.contains(id)) {
                 let at = peer.told_at.map_or(now.monotonic, |told| (told + interval).max(now.monotonic));
                 peer.tell_by(at);
-                first = Some(first.map_or(at, |due| due.min(at)));
-            }
-        }
-        self.relay_at = first;
-    }
-
-    /// Whether all our other neighbours are neighbours of `origin` too, as far as it told. Looked up once for each set of both.
-    fn reaches_all(&mut self, origin: ReplicaId) -> bool {
-        let Some(peer) = self.peers.get(&origin) else { return false };
-        match (&peer.links, peer.reaches_all) {
-            (None, _) => false,
-            (Some(_), Some((of, reaches))) if of == self.links => reaches,
-            (Some(links), _) => {
-                // Both are in order.
-                let (links, own) = (links.clone(), self.linked());
-                let mut theirs = links.iter();
-                let mut others = own.iter().filter(|id| **id != origin);
-                let reaches = others.all(|id| theirs.by_ref().find(|their| *their >= id) == Some(id));
-                let of = self.links;
-                if let Some(peer) = self.peers.get_mut(&origin) {
-                    peer.reaches_all = Some((of, reaches));
-                }
-                reaches
             }
         }
     }

@@ -1,19 +1,14 @@
 //! Status: who holds what.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Replica;
 use crate::engine::dictionary::Dictionary;
-use crate::engine::peer::{Peer, Told, combine};
+use crate::engine::peer::{Peer, combine};
 use crate::engine::rules::Rule;
-use crate::engine::shard::Shard;
-use crate::message::{Body, Section, Shared, Status};
+use crate::message::{Body, Section, Status};
 use crate::{Key, Now, Output, ReplicaId, Warning, Winner};
-
-/// Entries that a status tells without being asked for all.
-const MOST_TOLD: usize = 64;
 
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Sends a status to a peer: what changed since the last one.
@@ -30,27 +25,19 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let full = peer.tell_all;
         let mut names = Dictionary::default();
         let mut sections = Vec::new();
-        let stale = |shard: &Shard<K, V>, told: &Told| full || told.version != shard.version;
-        let moved = self.shards.iter_mut().zip(&peer.told).filter(|(shard, told)| stale(shard, told));
-        let moved: usize = moved.map(|(shard, told)| shard.moved_since(told.vector.as_ref())).sum();
-        // Of so much the receiver has likely heard from who wrote it: the hash says so, or it asks.
-        let brief = !full && moved > MOST_TOLD;
-        for (number, (shard, told)) in self.shards.iter_mut().zip(&mut peer.told).enumerate() {
-            if !stale(shard, told) {
+        for (number, (shard, told)) in self.shards.iter().zip(&mut peer.told).enumerate() {
+            if !full && told.version == shard.version {
                 continue;
             }
             let mut entries = Vec::new();
-            let was = told.vector.replace(shard.vector()).unwrap_or_default();
-            told.version = shard.version;
-            if brief {
-                continue;
-            }
-            let was = was.iter().copied().chain(core::iter::repeat(0));
-            for (origin, (lane, told)) in (0_u32..).zip(shard.lanes.iter().zip(was)) {
-                if lane.covered > 0 && (full || lane.covered != told) {
+            told.vector.resize(shard.lanes.len(), 0);
+            for (origin, (lane, told)) in (0_u32..).zip(shard.lanes.iter().zip(&mut told.vector)) {
+                if lane.covered > 0 && (full || lane.covered != *told) {
                     entries.push((names.place(&self.origins, origin), lane.covered));
+                    *told = lane.covered;
                 }
             }
+            told.version = shard.version;
             if !entries.is_empty() {
                 sections.push(Section {
                     shard: number as u16,
@@ -65,21 +52,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         peer.tell_all = false;
         peer.told_at = Some(now.monotonic);
         peer.relay_due = None;
-        let links = new_links.then(|| Shared(self.linked()));
+        let links = new_links.then(|| self.neighbours());
         let origins = names.ids;
         Some(Status { hash, fingerprint, full, links, origins, sections })
-    }
-
-    /// The neighbours, shared by all who are told.
-    pub(super) fn linked(&mut self) -> Arc<Vec<ReplicaId>> {
-        if let Some((of, linked)) = &self.linked
-            && *of == self.links
-        {
-            return linked.clone();
-        }
-        let linked = Arc::new(self.neighbours());
-        self.linked = Some((self.links, linked.clone()));
-        linked
     }
 
     pub(super) fn receive_status(&mut self, now: Now, from: ReplicaId, status: Status) {
@@ -93,16 +68,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         if !sound {
             return self.warn(Warning::Nonsense { peer: from });
         }
-        let as_here = self.hash() == status.hash;
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let mut rose = false;
         let mut differ = Vec::new();
-        if as_here && peer.heard_hash().to_le_bytes() != status.hash {
-            rose = true;
-            for (heard, shard) in peer.heard.iter_mut().zip(&mut self.shards) {
-                heard.adopt(&self.origins, shard);
-            }
-        }
         for section in &status.sections {
             let heard = &mut peer.heard[usize::from(section.shard)];
             for &(place, seq) in &section.entries {
@@ -116,11 +84,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             }
         }
         if let Some(links) = status.links {
-            let Shared(mut links) = links;
-            if !links.is_sorted() {
-                Arc::make_mut(&mut links).sort_unstable();
-            }
-            (peer.links, peer.reaches_all) = (Some(links), None);
+            peer.links = Some(links.into_iter().collect());
         }
         let adds_up = peer.heard_hash().to_le_bytes() == status.hash;
         peer.known |= (status.full || adds_up) && peer.question.is_none();
