@@ -7,6 +7,7 @@ use horde_supervisor::Quorum;
 
 use crate::cluster::World;
 use crate::cluster::node::SimNode;
+use crate::cluster::process::Child;
 
 /// So long a node that goes on may take to stop what it may run no more.
 const WAKING: Duration = Duration::from_millis(250);
@@ -56,10 +57,14 @@ impl World {
             let mut children = other.processes.values().filter_map(|process| process.child.as_ref());
             children.any(|copy| copy.id == child.id && copy.claim.rank.life == child.claim.rank.life)
         });
-        if let Some(other) = copies.next().map(|other| other.id.clone()) {
+        if let Some(other) = copies.next() {
             let key = (child.id.clone(), child.claim.rank.life);
-            if child.claim.rank.generation == 1 {
-                // Started on two sides of a split, neither of which knows of the other: until the lease of one is over.
+            let generation = child.claim.rank.generation;
+            let mut theirs = other.processes.values().filter_map(|process| process.child.as_ref());
+            let alike = |copy: &Child| copy.id == child.id && copy.claim.rank.generation == generation;
+            let (alike, other) = (theirs.any(alike), other.id.clone());
+            if generation == 1 || alike {
+                // Claimed on two sides, neither of which knows of the other: until the lease of one is over.
                 self.twins.entry(key).or_insert(self.queue.now + LEASE + WAKING);
                 return;
             }
