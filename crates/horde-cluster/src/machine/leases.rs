@@ -302,8 +302,8 @@ impl Leases {
             LeaseFrame::Granted { number, term, epoch } => self.on_granted(from, number, term, epoch),
             LeaseFrame::Refused { term } => self.refused = self.refused.max(term),
             LeaseFrame::Accuse { accused, term, round } => self.on_accuse(from, &accused, term, round),
-            LeaseFrame::Promise { accused, term, round, epoch } => {
-                self.on_promise(from, &accused, term, round, epoch);
+            LeaseFrame::Promise { accused, term, round, epoch, next } => {
+                self.on_promise(from, &accused, (term, round), (epoch, next));
             }
             LeaseFrame::Later { accused, term } => self.on_later(from, &accused, term),
             LeaseFrame::Noted { accused, term } => self.on_noted(from, &accused, term),

@@ -1,14 +1,23 @@
 //! Members that may be gone: promises asked for, counted, and withdrawn.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use horde_ring::Accusation;
+use horde_ring::{Accusation, Agreed, Quorum};
 use horde_transport::NodeId;
 
+use super::changing::configuration;
 use super::wire::LeaseFrame;
 use super::{Leases, MAX_GIVEN_UP};
 use crate::MemberStatus;
+
+/// What a voter had accepted when it promised.
+#[derive(Debug)]
+struct Said {
+    epoch: u64,
+    /// The configuration of that epoch, if the voter did not know whether it holds.
+    next: BTreeSet<NodeId>,
+}
 
 /// One node's case against one life in one term.
 #[derive(Debug)]
@@ -17,7 +26,7 @@ pub(super) struct Case {
     round: u64,
     /// Voters that may have promised, in this round or an earlier one.
     asked: BTreeSet<NodeId>,
-    promised: BTreeSet<NodeId>,
+    promised: BTreeMap<NodeId, Said>,
     accusation: Accusation<NodeId>,
     /// The accused lives, and nothing was replaced: the promises are given back.
     withdrawn: bool,
@@ -29,6 +38,21 @@ impl Case {
     /// Whether the lease of the accused is certainly over.
     pub(super) fn is_over(&self, now: Duration) -> bool {
         self.replace_at.is_some_and(|at| now >= at)
+    }
+
+    /// Whether the promises bind in this configuration and in each that one of those who promised had accepted after it: what
+    /// any other one holds is accepted later, and comes with the promise.
+    fn binds_across(&self, quorum: &Quorum<NodeId>, agreed: &Agreed<NodeId>) -> bool {
+        let ahead = |said: &Said| said.epoch == agreed.epoch() + 1 && !said.next.is_empty();
+        let counts = |said: &Said| said.epoch <= agreed.epoch() || ahead(said);
+        let by: BTreeSet<&NodeId> =
+            self.promised.iter().filter(|(_, said)| counts(said)).map(|(id, _)| id).collect();
+        let bound = |one: &Agreed<NodeId>| {
+            let left: BTreeSet<&NodeId> = one.ids().filter(|id| !by.contains(id)).collect();
+            !quorum.grants(one, &left)
+        };
+        let mut next = self.promised.values().filter(|said| ahead(said));
+        bound(agreed) && next.all(|said| bound(&configuration(said.epoch, &said.next)))
     }
 }
 
@@ -78,7 +102,7 @@ impl Leases {
                     term,
                     round: 0,
                     asked: BTreeSet::new(),
-                    promised: BTreeSet::new(),
+                    promised: BTreeMap::new(),
                     accusation: Accusation::new(accused.clone()),
                     withdrawn: false,
                     replace_at: None,
@@ -116,7 +140,7 @@ impl Leases {
         let (to, frame) = if case.withdrawn {
             (case.asked.clone(), LeaseFrame::Withdraw { accused: accused.clone(), round })
         } else {
-            let silent = |voter: &NodeId| voter != accused && !case.promised.contains(voter);
+            let silent = |voter: &NodeId| voter != accused && !case.promised.contains_key(voter);
             let silent: BTreeSet<NodeId> = voters.into_iter().filter(silent).collect();
             case.asked.extend(silent.iter().cloned());
             (silent, LeaseFrame::Accuse { accused: accused.clone(), term, round })
@@ -137,7 +161,13 @@ impl Leases {
     }
 
     /// A promise, new or once more. One that nobody relies on is given back.
-    pub(super) fn on_promise(&mut self, from: &NodeId, accused: &NodeId, term: u64, round: u64, epoch: u64) {
+    pub(super) fn on_promise(
+        &mut self,
+        from: &NodeId,
+        accused: &NodeId,
+        (term, round): (u64, u64),
+        (epoch, next): (u64, BTreeSet<NodeId>),
+    ) {
         let votes = self.votes(from) && from != accused;
         let relied = |case: &&mut Case| case.replace_at.is_some() || case.round == round && !case.withdrawn;
         let Some(case) = self.cases.get_mut(accused).filter(relied) else {
@@ -151,7 +181,7 @@ impl Leases {
             case.term = term;
             return self.begin_round(accused);
         }
-        case.promised.insert(from.clone());
+        case.promised.insert(from.clone(), Said { epoch, next });
         case.accusation.promised(from.clone(), self.now, epoch);
         self.judge_case(accused);
     }
@@ -162,8 +192,27 @@ impl Leases {
         let Some((case, agreed)) = open.zip(self.agreed.as_ref()) else { return };
         let counted = self.counted(agreed);
         let at = case.accusation.replace_at(&self.quorum, &counted, self.agreed_at, &self.terms);
+        let across = || case.binds_across(&self.quorum, &counted);
+        let at = at.or_else(|| across().then(|| self.now.max(self.agreed_at) + self.terms.takeover_delay()));
         if let Some(case) = self.cases.get_mut(accused) {
             case.replace_at = at;
+        }
+    }
+
+    /// This node begins another term. Who had given it up in the last one has dropped what it had promised to it: nobody is given
+    /// up any more because of that, but for lives that were replaced by later ones.
+    pub(super) fn judge_anew(&mut self) {
+        let replaced = |gone: &NodeId| {
+            let later = |id: &NodeId| id.name() == gone.name() && id.incarnation() > gone.incarnation();
+            self.members.keys().any(later)
+        };
+        let decided = self.cases.iter().filter(|(id, case)| case.replace_at.is_some() && !replaced(id));
+        let decided: Vec<NodeId> = decided.map(|(id, _)| id.clone()).collect();
+        for id in decided {
+            if let Some(case) = self.cases.get_mut(&id) {
+                case.replace_at = None;
+            }
+            if self.is_alive(&id) { self.withdraw(&id) } else { self.begin_round(&id) }
         }
     }
 

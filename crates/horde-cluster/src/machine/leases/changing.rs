@@ -213,10 +213,13 @@ impl Leases {
         self.beat();
     }
 
-    /// The epoch up to which this node has accepted configurations, chosen or not: from which on its promises count.
-    pub(super) fn accepted_epoch(&self) -> u64 {
+    /// From which epoch on this node's promises count, and the configuration of that epoch if it may not come to hold.
+    pub(super) fn accepted(&self) -> (u64, BTreeSet<NodeId>) {
         let agreed = self.agreed.as_ref().map_or(0, Agreed::epoch);
-        agreed + u64::from(self.acceptor.accepted.is_some())
+        match &self.acceptor.accepted {
+            Some((_, voters)) => (agreed + 1, voters.clone()),
+            None => (agreed, BTreeSet::new()),
+        }
     }
 }
 

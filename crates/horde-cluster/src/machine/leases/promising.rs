@@ -122,9 +122,11 @@ impl Leases {
         let term = self.terms_of.get(accused).copied().unwrap_or(0).max(term);
         let given = self.promised.given.entry(accused.clone()).or_default();
         given.term = given.term.max(term);
-        given.by.insert(from.clone(), round);
-        let epoch = self.accepted_epoch();
-        self.deliver(from, &LeaseFrame::Promise { accused: accused.clone(), term, round, epoch });
+        // Questions may come in another order than they were asked in.
+        let last = given.by.entry(from.clone()).or_insert(round);
+        *last = round.max(*last);
+        let (epoch, next) = self.accepted();
+        self.deliver(from, &LeaseFrame::Promise { accused: accused.clone(), term, round, epoch, next });
     }
 
     pub(super) fn on_withdraw(&mut self, from: &NodeId, accused: &NodeId, round: u64) {
@@ -198,9 +200,10 @@ impl Leases {
                 by.iter().map(|(accuser, round)| (accused.clone(), *term, accuser.clone(), *round))
             })
             .collect();
-        let epoch = self.accepted_epoch();
+        let (epoch, next) = self.accepted();
         for (accused, term, accuser, round) in asked {
-            self.deliver(&accuser, &LeaseFrame::Promise { accused, term, round, epoch });
+            let next = next.clone();
+            self.deliver(&accuser, &LeaseFrame::Promise { accused, term, round, epoch, next });
         }
     }
 

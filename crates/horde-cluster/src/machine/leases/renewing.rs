@@ -103,6 +103,7 @@ impl Leases {
             self.beats = Heartbeats::new();
             self.carried = None;
             self.heard.clear();
+            self.judge_anew();
             self.renew();
         }
     }

@@ -107,6 +107,8 @@ pub enum LeaseFrame {
         round: u64,
         /// The epoch that the promising node has accepted.
         epoch: u64,
+        /// The voters of that epoch, if the node does not know yet whether it holds.
+        next: BTreeSet<NodeId>,
     },
     /// To an accuser: the accused is in a later term than the promise was given for, and nobody acknowledges that one
     /// before the accuser knows.
@@ -175,7 +177,9 @@ impl LeaseFrame {
             Self::Accept { voters } | Self::Agreed { voters, .. } | Self::Propose { voters, .. } => {
                 Some(voters)
             }
-            Self::Prepared { accepted: Some((_, voters)), .. } => Some(voters),
+            Self::Prepared { accepted: Some((_, voters)), .. } | Self::Promise { next: voters, .. } => {
+                Some(voters)
+            }
             _ => None,
         }
     }
