@@ -114,7 +114,7 @@ fn simulate() -> Result<()> {
     sim::run(&sim::Args { seeds: Some(SEEDS), first: Some(1), ..sim::Args::default() })?;
     let fresh =
         SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs();
-    // About one fresh seed in six hundred still fails: they are shown, and do not close the gate.
+    // About one fresh seed in ten thousand still fails: they are shown, and do not close the gate.
     let some = sim::Args {
         seeds: Some(FRESH_SEEDS),
         first: Some(fresh),
