@@ -16,7 +16,7 @@
 //!   with which the voters left could not keep its lease: until then its children are nobody's to start.
 //! - A term ends with its lease: a node whose lease is over, that runs nothing any more and that was refused, goes on
 //!   in the next term, which no promise of an earlier one binds. A promise that came to nothing is withdrawn by its
-//!   accuser, and only then given back.
+//!   accuser, and only then given back. Who votes in the next configuration keeps what was promised in this one.
 //! - A lease is held only once every member that is here has heard of its term, so that nobody still replaces what
 //!   the node ran.
 

@@ -178,9 +178,11 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
 
     /// Reports a neighbour all of whose writes are here, once.
     pub(super) fn check_synced(&mut self, id: ReplicaId) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let waits = peer.neighbour && peer.known && !peer.synced;
-        if waits && !peer.heard.iter().zip(&self.shards).any(|(heard, shard)| heard.is_ahead_of(shard)) {
+        let waits = |peer: &Peer| peer.neighbour && peer.known && !peer.synced;
+        if !self.peers.get(&id).is_some_and(waits) || self.lacks_of(id) {
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(&id) {
             peer.synced = true;
             self.outputs.push_back(Output::Synced { peer: id });
         }
