@@ -55,7 +55,8 @@ pub struct Options {
     pub max_waiting: usize,
     /// The largest spec in bytes, arguments included. Default 64 KiB; a larger one is refused with `TooBig`.
     pub max_spec: usize,
-    /// How long an ended child's record is kept at least before it is forgotten. Default 60 s.
+    /// How long an ended child's record is kept at least before it is forgotten: longer, until every member has it. Default 60 s.
+    /// Two clusters that first hear of each other later than that both keep what they run: an end in one is none in the other.
     pub ended_retention: Duration,
     /// How long a member may take to answer a request before it is repeated. Default 1 s.
     pub request_timeout: Duration,

@@ -9,7 +9,7 @@ use horde_cluster::machine::{Frame as ClusterFrame, Input, Output as ClusterOutp
 use horde_process::CallError;
 use horde_registry::machine::Output as NamesOutput;
 use horde_supervisor::Response;
-use horde_supervisor::machine::Effect;
+use horde_supervisor::machine::{Effect, Event};
 use horde_transport::{DownReason, RequestError};
 
 use super::guest::{Asker, Letter};
@@ -268,8 +268,12 @@ impl World {
             ClusterOutput::Publish { events, .. } => {
                 for event in events {
                     self.history.note(self.queue.now, node, || format!("{event:?}"));
-                    if let MemberEvent::Down(member) = &event {
-                        self.check_down(node, member);
+                    match event {
+                        MemberEvent::Down(member) => self.check_down(node, &member),
+                        MemberEvent::Joined(member) => {
+                            self.nodes[node].met.entry(member).or_insert(self.queue.now);
+                        }
+                        _ => {}
                     }
                 }
                 let (life, after) = (self.nodes[node].life, self.rng.below(self.plan.lag + 1));
@@ -344,8 +348,12 @@ impl World {
                 let now = self.time(node).monotonic;
                 self.nodes[node].leases.doubt(now, &id);
             }
-            // This world has no quorum policy.
-            Effect::Event(event) => self.history.note(self.queue.now, node, || format!("{event:?}")),
+            Effect::Event(event) => {
+                self.history.note(self.queue.now, node, || format!("{event:?}"));
+                if let Event::Stopped { id, .. } = event {
+                    self.nodes[node].ends_of.remove(id.as_str());
+                }
+            }
         }
     }
 }

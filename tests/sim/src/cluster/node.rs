@@ -106,6 +106,8 @@ pub(crate) struct SimNode {
     /// Since when its registry has held each name for the node that holds it now, and its supervisor a record of each child.
     pub(crate) knows_names: BTreeMap<Key, Duration>,
     pub(crate) knows_children: BTreeMap<ChildId, Duration>,
+    /// When it first heard of each member.
+    pub(crate) met: BTreeMap<NodeId, Duration>,
     /// Of each child that ended by itself here: in which life and generation, and when.
     pub(crate) ends_of: BTreeMap<String, (u64, u64, Vec<Duration>)>,
 }
@@ -166,6 +168,7 @@ impl SimNode {
             next: 0,
             knows_names: BTreeMap::new(),
             knows_children: BTreeMap::new(),
+            met: BTreeMap::new(),
             ends_of: BTreeMap::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! What users were promised: what was acknowledged, and what may void it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use horde_process::{ExitReason, Pid};
 use horde_supervisor::{Restart, Spec};
@@ -32,14 +33,16 @@ pub(crate) struct Promises {
 
 /// What was acknowledged.
 #[derive(Debug)]
-struct Promise {
+pub(crate) struct Promise {
     /// The node of the user.
-    by: NodeLife,
+    pub(crate) by: NodeLife,
     /// The node that did it.
     on: NodeLife,
     /// The life of the child that was acknowledged.
-    life: u64,
-    /// When it was acknowledged, counted.
+    pub(crate) life: u64,
+    /// When it was acknowledged.
+    pub(crate) at: Duration,
+    /// The same, counted in wishes.
     count: u64,
     /// Both have died, and nobody who lives had learnt of it.
     void: bool,
@@ -68,13 +71,13 @@ impl Promises {
         }
     }
 
-    pub(crate) fn started(&mut self, id: &str, by: NodeLife, on: NodeLife, life: u64) {
+    pub(crate) fn started(&mut self, id: &str, by: NodeLife, on: NodeLife, life: u64, at: Duration) {
         // Ended and forgotten, a child begins with its first life again; or the end has not come this far.
         if self.ended.remove(id).is_some_and(|promise| promise.life >= life) {
             self.muddled.insert(id.to_owned());
         }
         let count = self.count;
-        self.started.insert(id.to_owned(), Promise { by, on, life, count, void: false });
+        self.started.insert(id.to_owned(), Promise { by, on, life, at, count, void: false });
     }
 
     /// A user asks for the end of a child: until the answer it may run or not.
@@ -93,12 +96,12 @@ impl Promises {
         self.drop_ask(id, ticket);
     }
 
-    /// The user was told that `life` has ended; by then the child may have come to the life `now`.
-    pub(crate) fn ended(&mut self, id: &str, ticket: (usize, u64, u64), by: NodeLife, life: u64, now: u64) {
+    /// The user of that ticket was told at that moment that `life` has ended; by then the child may have come to the life `now`.
+    pub(crate) fn ended(&mut self, id: &str, ticket: (usize, u64, u64), at: Duration, life: u64, now: u64) {
         self.drop_ask(id, ticket);
         self.doubt(id, now);
-        let count = self.count;
-        self.ended.insert(id.to_owned(), Promise { by, on: by, life, count, void: false });
+        let (by, count) = ((ticket.0, ticket.1), self.count);
+        self.ended.insert(id.to_owned(), Promise { by, on: by, life, at, count, void: false });
     }
 
     fn drop_ask(&mut self, id: &str, ticket: (usize, u64, u64)) {
@@ -168,8 +171,8 @@ impl Promises {
         kept.map(|(id, promise)| (id.as_str(), promise.life))
     }
 
-    /// The children that a user has ended, and up to which life.
-    pub(crate) fn must_not_run(&self) -> impl Iterator<Item = (&str, u64)> {
+    /// The children that a user has ended.
+    pub(crate) fn must_not_run(&self) -> impl Iterator<Item = (&str, &Promise)> {
         let kept = self.ended.iter().filter(|(id, promise)| {
             let wished = self.wished.get(*id).is_some_and(|count| *count > promise.count);
             // What was wished before the end was asked for may have been served after it.
@@ -177,6 +180,6 @@ impl Promises {
                 self.wished.get(*id).copied().unwrap_or(0) > self.served.get(*id).copied().unwrap_or(0);
             !promise.void && !wished && !early
         });
-        kept.map(|(id, promise)| (id.as_str(), promise.life))
+        kept.map(|(id, promise)| (id.as_str(), promise))
     }
 }

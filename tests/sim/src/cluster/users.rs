@@ -180,7 +180,7 @@ impl World {
             (Ticket::Restart, Answer::Started(_)) => {}
             (Ticket::End(id, life), Answer::Terminated(Ok(()))) => {
                 let now = self.ended_life(node, &id).max(life);
-                self.promises.ended(&id, ticket, (ticket.0, ticket.1), life, now);
+                self.promises.ended(&id, ticket, self.queue.now, life, now);
             }
             (Ticket::End(id, _), Answer::Terminated(Err(TerminateError::NotFound))) => {
                 self.promises.not_found(&id, ticket);
@@ -206,7 +206,7 @@ impl World {
         let life = if same { self.nodes[host].life } else { pid.node().incarnation() };
         let record = if same { self.nodes[host].children.record(&id.into()) } else { None };
         let child = record.map_or(1, |record| record.life);
-        self.promises.started(id, (ticket.0, ticket.1), (host, life), child);
+        self.promises.started(id, (ticket.0, ticket.1), (host, life), child, self.queue.now);
         if !same {
             self.review();
         }

@@ -6,9 +6,11 @@ use delta_crdt::Change;
 use horde_process::Name;
 use horde_registry::machine::Key;
 use horde_supervisor::{ChildState, Spec};
+use horde_transport::NodeId;
 
 use crate::cluster::World;
 use crate::cluster::process::Process;
+use crate::cluster::promise::Promise;
 
 impl World {
     /// Where a copy of each child runs.
@@ -104,11 +106,12 @@ impl World {
 
     /// Invariant 8: what was acknowledged as ended runs again only if a user started it anew.
     pub(super) fn what_ended_does_not_run(&self) -> Option<String> {
-        for (id, life) in self.promises.must_not_run() {
+        for (id, promise) in self.promises.must_not_run() {
+            let life = promise.life;
             for node in self.nodes.iter().filter(|node| node.is_alive()) {
                 let mut children = node.processes.values().filter_map(|process| process.child.as_ref());
                 let ghost = children.find(|child| child.id == id && child.claim.rank.life <= life);
-                if let Some(ghost) = ghost {
+                if let Some(ghost) = ghost.filter(|_| !self.met_too_late(promise, &node.id)) {
                     return Some(format!(
                         "{id} was ended in life {life} and runs in life {} on {:?}:{}",
                         ghost.claim.rank.life,
@@ -119,5 +122,14 @@ impl World {
             }
         }
         None
+    }
+
+    /// Whether the node whose user ended a child first heard of `other` when nobody kept ended records so old any more: two
+    /// clusters until then.
+    fn met_too_late(&self, promise: &Promise, other: &NodeId) -> bool {
+        let (node, life) = promise.by;
+        let sim = &self.nodes[node];
+        let met = sim.met.get(other).filter(|_| sim.life == life && sim.is_alive());
+        met.is_some_and(|met| promise.at + self.plan.options.ended_retention <= *met)
     }
 }

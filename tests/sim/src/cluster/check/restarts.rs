@@ -19,7 +19,7 @@ impl World {
     }
 
     /// A child is started here: not once more within the window than the intensity allows. What comes from elsewhere, or by a
-    /// user's hand, begins anew.
+    /// user's hand, begins anew, also when it was here before it went elsewhere.
     pub(crate) fn check_intensity(&mut self, node: usize, child: &Child) {
         let now = self.time(node).monotonic;
         let (window, most) = (self.plan.options.max_seconds, self.plan.options.max_restarts);
