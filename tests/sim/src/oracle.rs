@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use horde_supervisor::{End, Record, Wanted};
+
 /// One life of a node.
 pub(crate) type NodeLife = (usize, u64);
 
@@ -70,4 +72,11 @@ impl Oracle {
     pub(crate) fn must_not_run(&self) -> impl Iterator<Item = &str> {
         self.ended.iter().filter(|(_, promise)| !promise.void).map(|(id, _)| id.as_str())
     }
+}
+
+/// Whether who has this record knows that the child came to that life, or that it was ended in it. An attempt that failed says nothing
+/// of what ran on another side of a split.
+pub(crate) fn tells_of(record: &Record, life: u64, ended: bool) -> bool {
+    let failed = record.wanted == Wanted::Ended(End::NotStarted);
+    record.life > life || record.life == life && if ended { record.is_over() } else { !failed }
 }

@@ -6,13 +6,15 @@ use bytes::Bytes;
 use horde_transport::NodeId;
 
 use super::membership::{Membership, Output};
-use super::state::Fate;
+use super::state::{Fate, Link};
 use super::wire::{Beat, Frame, Lifecycle};
 
 /// Heartbeats with another digest before its list is pulled: one may just be under way.
 const ODD_BEATS: u32 = 2;
 /// Heartbeats between two pulls from one peer.
 const PULL_PAUSE: u32 = 5;
+/// In how many periods a peer must have answered for its word to be that of today.
+const CURRENT: u32 = 5;
 
 impl Membership {
     /// Queues a frame.
@@ -30,6 +32,12 @@ impl Membership {
         let members = self.links.iter().filter(|(id, link)| Some(*id) != but && link.contest.is_none());
         let sends = members.map(|(to, _)| Output::Send { to: to.clone(), frame: bytes.clone() });
         self.outputs.extend(sends);
+    }
+
+    /// Whether what comes from a peer now was said lately: it has answered a heartbeat of the last periods. Where a network that was
+    /// cut gives out what it held back, the peer may have changed since it said so.
+    pub(crate) fn is_current(&self, link: &Link) -> bool {
+        self.now <= link.proven + self.config.heartbeat * CURRENT
     }
 
     pub(crate) fn beat_all(&mut self) {
@@ -75,6 +83,7 @@ impl Membership {
     pub(crate) fn on_beat(&mut self, from: &NodeId, beat: &Beat) {
         let (now, half, digest) = (self.now, self.config.heartbeat / 2, self.digest());
         let (joining, large) = (self.own.lifecycle == Lifecycle::Joining, self.is_large());
+        let held_back = joining && self.links.get(from).is_some_and(|link| !self.is_current(link));
         let Some(link) = self.links.get_mut(from) else { return };
         // The latest, not the highest: a peer that counts anew after a reconnect is acknowledged too.
         (link.got, link.got_at) = (beat.seq, now);
@@ -83,6 +92,8 @@ impl Membership {
             let held = Duration::from_micros(beat.held_us);
             link.measure(now.saturating_sub(sent).saturating_sub(held));
             link.proven = link.proven.max(sent);
+            // Who joins may be ready now.
+            self.routine &= !held_back;
         }
         let quiet = link.beat_at.is_none_or(|at| now >= at + half);
         link.odd = if beat.digest == digest { 0 } else { link.odd.saturating_add(1) };

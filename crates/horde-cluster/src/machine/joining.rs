@@ -29,7 +29,8 @@ impl Membership {
         self.config.expect.is_none().then_some(self.started + grace)
     }
 
-    /// Up once a full member's list is here; where nobody is Up, once all that are expected are known.
+    /// Up once a full member's list is here; where nobody is Up, once all that are expected are known. Who was not heard
+    /// lately does not count: it may have become something else since.
     pub(crate) fn join_if_ready(&mut self) {
         if self.own.lifecycle != Lifecycle::Joining || self.stopped.is_some() {
             return;
@@ -39,13 +40,16 @@ impl Membership {
         let mut anybody_up = false;
         let listed = ups.any(|known| {
             anybody_up = true;
-            self.links.get(&known.record.id).is_some_and(|link| link.listed)
+            self.links.get(&known.record.id).is_some_and(|link| link.listed && self.is_current(link))
         });
         let ready = match self.config.expect {
             _ if anybody_up => listed,
             Some(expect) => {
                 let live = self.known.values().filter(|known| known.fate == Fate::Live && known.is_alive());
-                live.count() + 1 >= expect
+                let current = |known: &&Known| {
+                    self.links.get(&known.record.id).is_none_or(|link| self.is_current(link))
+                };
+                live.filter(current).count() + 1 >= expect
             }
             None => self.alone_at().is_some_and(|at| self.now >= at),
         };

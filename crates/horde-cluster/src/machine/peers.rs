@@ -124,7 +124,15 @@ impl Membership {
 
     pub(crate) fn said(&mut self, from: &NodeId, frame: Frame) {
         let now = self.now;
-        let Some(link) = self.links.get_mut(from) else { return };
+        let Some(link) = self.links.get_mut(from) else {
+            // Who is refused here may refuse this node too: two that forgot each other would try again for ever.
+            if let Frame::Refused(why) = frame
+                && self.refused.contains_key(from)
+            {
+                self.on_refused(from, why);
+            }
+            return;
+        };
         link.heard = now;
         // Who joins may be ready by any list.
         self.routine = match frame {

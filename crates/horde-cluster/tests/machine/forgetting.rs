@@ -90,6 +90,15 @@ fn a_forgotten_life_that_returns_is_turned_away_with_the_reason_and_stops() {
 }
 
 #[test]
+fn two_that_forgot_each_other_both_stop_when_they_meet() {
+    let (mut bench, _, b) = with_one_down();
+    forget(&mut bench, &b).unwrap();
+    bench.up(&b);
+    bench.frame(&b, &Frame::Refused(Refusal::Forgotten { life: id("me", 5) }));
+    assert_eq!(bench.told_of_stop(), Some(Stopped::Forgotten));
+}
+
+#[test]
 fn a_later_life_of_a_forgotten_name_joins_like_any_newcomer() {
     let (mut bench, a, b) = with_one_down();
     forget(&mut bench, &b).unwrap();

@@ -34,6 +34,22 @@ fn a_connected_peer_that_was_not_heard_yet_is_waited_for() {
 }
 
 #[test]
+fn who_was_cut_off_takes_what_was_held_back_for_no_word_of_today() {
+    let (me, a) = (id("me", 5), id("a", 1));
+    for expect in [2, 9] {
+        let mut bench = Bench::new(ClusterConfig { expect: Some(expect), ..ClusterConfig::default() });
+        bench.up(&a);
+        bench.pass(ms(3000), &[]);
+        bench.frame(&a, &Frame::Own(record(&a, Lifecycle::Joining)));
+        bench.frame(&a, &Frame::Own(Record { version: 2, ..record(&a, Lifecycle::Up) }));
+        bench.frame(&a, &Frame::Members { told: Vec::new(), last: true });
+        assert_eq!(bench.status(&me), Some(MemberStatus::Joining), "it said so three seconds ago");
+        bench.pass(ms(400), &[&a]);
+        assert_eq!(bench.status(&me), Some(MemberStatus::Up), "it has answered since");
+    }
+}
+
+#[test]
 fn a_mute_peer_keeps_a_node_from_being_up_for_no_longer_than_the_grace() {
     let (me, a, b) = (id("me", 5), id("a", 1), id("b", 1));
     for told in [false, true] {

@@ -11,6 +11,7 @@ use horde_transport::{NodeId, RequestError, SendError};
 
 use super::node::SimNode;
 use super::{Happening, World};
+use crate::oracle::tells_of;
 
 impl World {
     pub(super) fn now(&self) -> Now {
@@ -114,7 +115,7 @@ impl World {
         let lives: BTreeSet<(usize, u64)> = alive().map(|node| (node.index, node.life)).collect();
         let known = |id: &str, life: u64, ended: bool| {
             let mut records = alive().filter_map(|node| node.machine.record(&id.into()));
-            records.any(|record| record.life > life || record.life == life && (!ended || record.is_over()))
+            records.any(|record| tells_of(record, life, ended))
         };
         self.oracle.crashed(|life| lives.contains(&life), known);
         self.announce();

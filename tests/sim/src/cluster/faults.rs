@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use horde_cluster::MemberStatus;
 use horde_cluster::machine::Input;
-use horde_supervisor::{End, Record, Wanted};
 use horde_transport::{DownReason, NodeId};
 
 use super::clock::Clock;
 use super::node::{Body, SimNode};
 use super::users::Deed;
 use super::{Arrival, Happening, World};
+use crate::oracle::tells_of;
 
 /// What happens to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,12 +210,9 @@ impl World {
     pub(crate) fn review(&mut self) {
         let alive = || self.nodes.iter().filter(|node| node.is_alive());
         let lives: BTreeSet<(usize, u64)> = alive().map(|node| (node.index, node.life)).collect();
-        // An attempt that failed on another side of a split says nothing of what ran on this one.
-        let other = |record: &Record| record.wanted == Wanted::Ended(End::NotStarted);
         let known = |id: &str, life: u64, ended: bool| {
             let mut records = alive().filter_map(|node| node.children.record(&id.into()));
-            let same = |record: &Record| if ended { record.is_over() } else { !other(record) };
-            records.any(|record| record.life > life || record.life == life && same(record))
+            records.any(|record| tells_of(record, life, ended))
         };
         self.promises.crashed(|life| lives.contains(&life), known);
     }
