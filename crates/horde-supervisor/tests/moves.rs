@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use delta_crdt::{Message, Now};
-use horde_process::{Claim, Pid, Shutdown};
+use horde_process::{Claim, ExitReason, Pid, Shutdown};
 use horde_supervisor::machine::{Children, Effect, Host, Presence};
-use horde_supervisor::{ChildId, Options, Record, Redistribution, Restart, Spec};
+use horde_supervisor::{ChildId, Options, Record, Redistribution, Restart, Spec, StartError};
 use horde_transport::{NodeId, NodeName, RequestError, SendError};
 
 const CHILDREN: usize = 20;
@@ -23,6 +23,8 @@ struct Member {
     degraded: bool,
     processes: BTreeMap<u64, (u64, Claim)>,
     begun: usize,
+    /// Processes do not get through their `init` here: those that are in it.
+    failing: Option<Vec<u64>>,
     inbox: VecDeque<Message<ChildId, Arc<Record>>>,
 }
 
@@ -46,8 +48,18 @@ impl Pair {
             let id = NodeId::new(NodeName::new(name).unwrap(), 1);
             let options = Options { redistribution: Redistribution::Active, ..Options::default() };
             let machine = Children::new(id.clone(), "s", options);
-            let (processes, inbox) = (BTreeMap::new(), VecDeque::new());
-            Member { id, machine, presence, ready: false, degraded: false, processes, begun: 0, inbox }
+            let (processes, failing, inbox) = (BTreeMap::new(), None, VecDeque::new());
+            Member {
+                id,
+                machine,
+                presence,
+                ready: false,
+                degraded: false,
+                processes,
+                begun: 0,
+                failing,
+                inbox,
+            }
         };
         let members = [member("one", Presence::Alive), member("two", Presence::Gone)];
         let mut pair =
@@ -60,9 +72,20 @@ impl Pair {
 
     /// Starts as many children again, with ids that begin so.
     fn start(&mut self, ids: &str) {
+        self.start_on(0, ids);
+    }
+
+    fn start_on(&mut self, of: usize, ids: &str) {
+        let now = self.now();
         for number in 0..CHILDREN {
-            let (id, now) = (ChildId::from(format!("{ids}{number}")), self.now());
-            self.members[0].machine.start(now, id, Arc::new(spec()), Duration::from_secs(60));
+            let id = ChildId::from(format!("{ids}{number}"));
+            self.members[of].machine.start(now, id, Arc::new(spec()), Duration::from_secs(60));
+        }
+        self.settle();
+        let failing = self.members[of].failing.as_mut().map(std::mem::take);
+        for token in failing.into_iter().flatten() {
+            let why = StartError::Init(ExitReason::Error("no".to_owned()));
+            self.members[of].machine.started(now, token, Err(why));
         }
         self.settle();
     }
@@ -153,6 +176,10 @@ impl Pair {
             Effect::Spawn { token, claim, .. } => {
                 self.next += 1;
                 let pid = Pid::new(member.id.clone(), self.next);
+                if let Some(failing) = &mut member.failing {
+                    failing.push(token);
+                    return member.machine.spawned(token, pid);
+                }
                 member.processes.insert(self.next, (token, claim));
                 member.begun += 1;
                 member.machine.spawned(token, pid.clone());
@@ -272,6 +299,26 @@ fn after_a_split_each_child_runs_once_and_its_record_names_the_process() {
             }
         }
     }
+}
+
+#[test]
+fn attempts_that_fail_on_one_side_of_a_split_do_not_end_what_runs_on_the_other() {
+    let mut pair = Pair::join_held();
+    pair.held = false;
+    pair.pass(3);
+    pair.split = true;
+    pair.look();
+    pair.members[1].failing = Some(Vec::new());
+    pair.start_on(1, "d");
+    pair.start_on(1, "d");
+    pair.members[1].failing = None;
+    pair.start_on(0, "d");
+    let of_d = |pair: &Pair| pair.running().iter().filter(|id| id.starts_with('d')).count();
+    assert_eq!(of_d(&pair), CHILDREN);
+    pair.split = false;
+    pair.look();
+    pair.pass(5);
+    assert_eq!(of_d(&pair), CHILDREN);
 }
 
 #[test]

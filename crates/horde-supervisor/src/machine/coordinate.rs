@@ -65,6 +65,14 @@ pub(super) struct Coordination {
     pub(super) tried: BTreeSet<NodeId>,
 }
 
+impl Coordination {
+    /// Whether the record says what comes of this start, so that it need not be kept any more; and not of one that failed before.
+    pub(super) fn is_shown_by(&self, record: &Record) -> bool {
+        let wanted = record.is_wanted() || record.generation >= self.generation;
+        record.life > self.life || record.life == self.life && wanted
+    }
+}
+
 impl Children {
     /// A user of this node wants `id` to run `spec`: placed, started, and answered under the ticket returned, in time.
     pub fn start(&mut self, now: Now, id: ChildId, spec: Arc<Spec>, timeout: Duration) -> u64 {
@@ -155,10 +163,12 @@ impl Children {
             }
             return;
         }
-        // Generations go on rising through the lives of an id, so that fencing tokens do.
+        // Generations go on rising through the lives of an id, so that fencing tokens do. An attempt that failed ended nothing, so
+        // that the next one is in the same life: in a later one it would end what runs in this one elsewhere.
         let (life, generation) = match self.replica.get(&wish.id) {
             None => (1, 1),
-            Some(record) if !record.is_wanted() => (record.life + 1, record.generation + 1),
+            Some(record) if record.is_over() => (record.life + 1, record.generation + 1),
+            Some(record) if !record.is_wanted() => (record.life, record.generation + 1),
             Some(record) => {
                 let record = record.clone();
                 return self.answer_from(caller, wish, &record);
@@ -276,13 +286,11 @@ impl Children {
     pub(super) fn coordinated(&mut self, id: &ChildId, result: Result<Pid, StartError>) {
         let Some(coordination) = self.coordinations.get_mut(id) else { return };
         let callers = std::mem::take(&mut coordination.callers);
-        let (request, life) = (coordination.wish.request, coordination.life);
+        let request = coordination.wish.request;
+        let is_shown = self.replica.get(id).is_some_and(|record| coordination.is_shown_by(record));
         match &result {
-            Ok(pid) => coordination.done = Some(pid.clone()),
-            Err(_) => drop(self.coordinations.remove(id)),
-        }
-        if self.replica.get(id).is_some_and(|record| record.life >= life) {
-            self.coordinations.remove(id);
+            Ok(pid) if !is_shown => coordination.done = Some(pid.clone()),
+            _ => drop(self.coordinations.remove(id)),
         }
         for Waiter { caller, wish } in callers {
             let result = match &result {

@@ -223,6 +223,7 @@ impl Children {
         self.options.quorum != Quorum::None
             && launch.kind == LaunchKind::Takeover
             && record.life == launch.life
+            && record.is_wanted()
             && matches!(record.state, ChildState::Starting | ChildState::Running(_) | ChildState::Moving)
             && record.owner != self.me
             && !self.roster.is_gone(&record.owner)

@@ -65,7 +65,7 @@ impl Children {
     /// A record is there: whoever waited for it goes on.
     fn shown(&mut self, now: Now, id: &ChildId, record: &Arc<Record>) {
         self.acknowledged.remove(id);
-        if let Some(coordination) = self.coordinations.get(id).filter(|c| c.life <= record.life) {
+        if let Some(coordination) = self.coordinations.get(id).filter(|c| c.is_shown_by(record)) {
             match (&coordination.done, record.pid()) {
                 (Some(_), _) => drop(self.coordinations.remove(id)),
                 (None, Some(pid)) if record.request == coordination.wish.request => {
