@@ -62,6 +62,14 @@ impl super::Names {
         self.replica.witness()
     }
 
+    /// Whether the replica has an entry of that name, shown or hidden with its dead node.
+    #[doc(hidden)]
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn holds(&self, key: &super::Key) -> bool {
+        self.replica.contains_key(key)
+    }
+
     /// What its queues hold and may hold.
     #[doc(hidden)]
     #[cfg(feature = "faults")]

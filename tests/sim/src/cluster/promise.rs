@@ -80,6 +80,11 @@ impl Promises {
         self.started.insert(id.to_owned(), Promise { by, on, life, at, count, void: false });
     }
 
+    /// A wish came true, perhaps after an end that was asked for later.
+    pub(crate) fn begun_anew(&mut self, id: &str) {
+        self.ended.remove(id);
+    }
+
     /// A user asks for the end of a child: until the answer it may run or not.
     pub(crate) fn ask_end(&mut self, id: &str, ticket: (usize, u64, u64)) {
         self.asked.entry(id.to_owned()).or_default().insert(ticket);

@@ -166,7 +166,9 @@ impl World {
                 self.promises.served(&id);
                 self.expect_child(&id, pid);
                 // A temporary child may end whenever its node is out of sight.
-                if restart != Restart::Temporary {
+                if restart == Restart::Temporary {
+                    self.promises.begun_anew(&id);
+                } else {
                     self.acknowledged(&id, ticket, pid);
                 }
             }

@@ -69,7 +69,7 @@ impl World {
                 teacher.names.get(key).is_some() && self.is_old(teacher.knows_names.get(key))
             };
             let lacks = self.keys().find(|key| {
-                own(key) && names.get(key).is_none() && teachers.iter().all(|teacher| taught(teacher, key))
+                own(key) && !names.holds(key) && teachers.iter().all(|teacher| taught(teacher, key))
             });
             lacks.map(|key| format!("{key:?}, which is of {:?}", other.id))
         });
