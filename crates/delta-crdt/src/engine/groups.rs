@@ -12,7 +12,7 @@
 
 use alloc::vec::Vec;
 
-use crate::key::mix;
+use crate::key::{GOLDEN, mix};
 
 /// Places in a group.
 pub(crate) const WIDTH: usize = 8;
@@ -80,7 +80,7 @@ impl Groups {
 
     /// The factor of a new order, from the hash of a key.
     pub(crate) const fn factor_of(hash: u64) -> u64 {
-        mix(hash) | 1
+        mix(hash ^ GOLDEN) | 1
     }
 
     pub(crate) fn factor(&self) -> u64 {
@@ -224,6 +224,45 @@ mod tests {
             for key in 0..64 {
                 let is_it = |group, place| held.get(&key).filter(|at| **at == (group, place));
                 assert_eq!(groups.find(mark(key), is_it), held.get(&key), "{key}");
+            }
+        }
+    }
+
+    /// Of the keys put into a table for `room` of them: how many lie outside their home group, and how many are found only after
+    /// another that has the same tag.
+    fn shares(keys: &[u64], room: usize) -> (f64, f64) {
+        let mark = |key: &u64| crate::engine::store::mark(crate::Key::stable_hash(key));
+        let mut groups = Groups::with_room(room, Groups::factor_of(crate::Key::stable_hash(&keys[0])));
+        let places: Vec<_> = keys.iter().map(|key| groups.take(mark(key))).collect();
+        let (mut outside, mut misled) = (0, 0);
+        for (key, &(group, place)) in keys.iter().zip(&places) {
+            outside += u32::from(groups.probe(mark(key)).group != group);
+            let is_other = matches!(groups.guess(mark(key)), Guess::Here(g, p) if g == group && p < place);
+            misled += u32::from(is_other);
+        }
+        (f64::from(outside) / keys.len() as f64, f64::from(misled) / keys.len() as f64)
+    }
+
+    #[test]
+    fn keys_with_a_pattern_spread_as_random_ones_do() {
+        const COUNT: u64 = 50_000;
+        let stride = |step: u64| (0..COUNT).map(|i| i.wrapping_mul(step)).collect::<Vec<_>>();
+        let mut patterns: Vec<_> = (0..48).map(|shift| stride(1 << shift)).collect();
+        patterns.extend([3, 10, 1_000, 1_000_000, 0xffff_ffff, 0x0001_0001_0001_0001, u64::MAX].map(stride));
+        patterns.extend([GOLDEN, GOLDEN.wrapping_neg(), GOLDEN >> 16, GOLDEN << 16].map(stride));
+        patterns.push((0..COUNT).map(|i| ((1_700_000_000_000 + i / 4) << 16) | (i % 4)).collect());
+        patterns.push((0..COUNT).map(|i| ((i / 300) << 32) | (i % 300)).collect());
+        patterns.push((0..COUNT).map(|i| (i as f64).to_bits()).collect());
+        patterns.push((0..COUNT).map(u64::reverse_bits).collect());
+        // Of keys at random, 4.5 % lie outside and 1 % are misled in a table that is 70 % full; 12 and 1.1 % in a full one.
+        for (room, most) in [(COUNT * 5 / 4, 0.065), (COUNT, 0.14)] {
+            for keys in &patterns {
+                let (outside, misled) = shares(keys, room as usize);
+                let step = keys[1].wrapping_sub(keys[0]);
+                assert!(
+                    outside < most && misled < 0.02,
+                    "steps of {step:#x}: {outside} outside, {misled} misled"
+                );
             }
         }
     }

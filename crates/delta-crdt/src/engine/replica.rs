@@ -271,7 +271,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         Context { origins: &self.origins, winner: &self.winner, rules: self.rules }
     }
 
-    /// The shard of a hash. The hash table uses these bits too, with more beside them: what is left tells the keys of a shard apart.
+    /// The shard of a hash: of other bits than the mark, so that the keys of a shard have all of them.
     fn place(&self, hash: u64) -> usize {
         (hash >> 40) as usize & (self.shards.len() - 1)
     }

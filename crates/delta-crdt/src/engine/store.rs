@@ -119,7 +119,7 @@ pub(crate) struct Found {
 /// What is kept of a key where its slot cannot be.
 #[inline]
 pub(crate) const fn mark(hash: u64) -> u32 {
-    (hash >> 32) as u32
+    hash as u32
 }
 
 /// Numbers of slots: the group, then three bits.
