@@ -1,20 +1,22 @@
 //! The seeds that failed once, and that a seed says it all.
 
-/// The seeds of `seeds.txt`, with what they found.
-fn remembered() -> Vec<(u64, &'static str)> {
+/// The seeds of `seeds.txt`, each with its number of nodes if it was run with that, and what it found.
+fn remembered() -> Vec<(u64, Option<usize>, &'static str)> {
     let lines = include_str!("../seeds.txt").lines().filter(|line| !line.starts_with('#'));
-    lines
-        .filter_map(|line| line.split_once(' '))
-        .map(|(seed, found)| (seed.parse().expect("a seed is a number"), found))
-        .collect()
+    let entry = |(seed, found): (&'static str, &'static str)| {
+        let (seed, nodes) = seed.split_once('/').map_or((seed, None), |(seed, nodes)| (seed, Some(nodes)));
+        let nodes = nodes.map(|nodes| nodes.parse().expect("the nodes are a number"));
+        (seed.parse().expect("a seed is a number"), nodes, found)
+    };
+    lines.filter_map(|line| line.split_once(' ')).map(entry).collect()
 }
 
 #[test]
 fn no_seed_that_failed_once_fails_again() {
     let seeds = remembered();
     assert!(seeds.len() >= 8, "the list was read");
-    for (seed, found) in seeds {
-        let outcome = horde_sim::run(seed, None);
+    for (seed, nodes, found) in seeds {
+        let outcome = horde_sim::run(seed, nodes);
         assert_eq!(outcome.failure, None, "seed {seed}, which once found: {found}\n{}", outcome.history);
     }
 }
