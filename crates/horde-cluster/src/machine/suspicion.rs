@@ -176,9 +176,14 @@ impl Membership {
         if counter < known.record.counter {
             return;
         }
-        match &known.inquiry {
+        match &mut known.inquiry {
             // Others hear it, as they said: what one says who was away is a reason to ask them again, no verdict.
             Some(_) if known.fate == Fate::Unreachable => self.ask(about),
+            // One voice, which may rest on that of this node: the others that were asked may hear it.
+            Some(inquiry) if inquiry.own == Own::Silent && inquiry.round != 0 => {
+                inquiry.asked.insert(from.clone());
+                inquiry.answers.insert(from.clone(), Answer::Silent);
+            }
             Some(inquiry) if inquiry.own == Own::Silent => self.declare_down(about),
             Some(_) => {}
             None if linked => {

@@ -142,7 +142,9 @@ fn what_is_said_of_the_dead_does_not_wait() {
     let alive: Vec<&NodeId> = ids.iter().filter(|id| **id != ids[7]).collect();
     bench.pass(ms(420), &alive);
     bench.clear();
-    bench.frame(&ids[0], &Frame::Down { about: ids[7].clone(), counter: 0 });
+    for two in &ids[..2] {
+        bench.frame(two, &Frame::Down { about: ids[7].clone(), counter: 0 });
+    }
     assert!(bench.events.contains(&MemberEvent::Down(ids[7].clone())), "{:?}", bench.events);
     assert_eq!(bench.status(&ids[7]), Some(MemberStatus::Down));
 }

@@ -99,6 +99,22 @@ fn one_witness_of_life_makes_it_unreachable_instead_of_down() {
 }
 
 #[test]
+fn the_verdict_of_another_is_one_voice_while_those_who_may_hear_the_accused_have_not_answered() {
+    for (answer, status) in [(Answer::Alive, MemberStatus::Unreachable), (Answer::Silent, MemberStatus::Down)]
+    {
+        let (a, b, c) = (id("a", 1), id("b", 1), id("c", 1));
+        let mut bench = Bench::with(&[&a, &b, &c]);
+        bench.lost(&a);
+        bench.pass(ms(450), &[&b, &c]);
+        let round = bench.asked(&b).unwrap();
+        bench.frame(&c, &Frame::Down { about: a.clone(), counter: 0 });
+        assert_eq!(bench.status(&a), Some(MemberStatus::Suspect));
+        bench.frame(&b, &Frame::Answer { about: a.clone(), round, answer });
+        assert_eq!(bench.status(&a), Some(status));
+    }
+}
+
+#[test]
 fn the_verdict_of_one_who_was_away_does_not_outweigh_a_witness_of_life() {
     let (a, b, c) = (id("a", 1), id("b", 1), id("c", 1));
     let mut bench = Bench::with(&[&a, &b, &c]);
