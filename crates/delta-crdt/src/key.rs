@@ -33,6 +33,12 @@ const fn fold(a: u64, b: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
+/// Spreads the bits of `x` by one multiplication: of `x` by itself, so that numbers at equal distances do not come to lie in a row,
+/// as they do for a constant factor. Not a bijection; `x` should be large.
+pub(crate) const fn square(x: u64) -> u64 {
+    fold(x, x)
+}
+
 /// The pinned hash of a byte string.
 pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
     let word = |chunk: &[u8]| {
@@ -54,10 +60,7 @@ macro_rules! integer_keys {
     ($($t:ty),*) => {$(
         impl Key for $t {
             fn stable_hash(&self) -> u64 {
-                // One multiplication, by itself: as many bits of the key take part in both factors, so that keys at equal distances
-                // do not come to lie in a row.
-                let spread = (*self as u64) ^ GOLDEN;
-                fold(spread, spread)
+                square((*self as u64) ^ GOLDEN)
             }
         }
     )*};

@@ -164,6 +164,12 @@ impl Index {
         self.first += count as u64;
     }
 
+    /// No more writes than these are in the store above `seq`.
+    pub(crate) fn after_at_most(&self, seq: u64) -> usize {
+        let end = self.first + self.tail.len() as u64;
+        usize::try_from(end.saturating_sub(seq)).map_or(self.live, |count| count.min(self.live))
+    }
+
     /// The entries above `seq`, in order, some stale ones among them.
     pub(crate) fn after(&self, seq: u64) -> impl Iterator<Item = (u64, u32)> + '_ {
         let start = self.sparse.partition_point(|entry| entry.0 <= seq);

@@ -65,7 +65,8 @@ pub struct Replica<K, V, W = LastWriter> {
     id: ReplicaId,
     config: Config,
     winner: W,
-    weigh: fn(&K, &V) -> usize,
+    /// Unless given, what keys and values occupy on the stack counts.
+    weigh: Option<fn(&K, &V) -> usize>,
     rules: Rules,
     origins: Origins,
     clock: Clock,
@@ -107,7 +108,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         Self {
             id,
             winner,
-            weigh: |_, _| size_of::<K>() + size_of::<V>(),
+            weigh: None,
             rules: Rules::default(),
             origins: Origins::new(id, config.max_origins),
             clock: Clock::new(config.max_drift),
@@ -139,7 +140,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Sets how keys and values are weighed against `max_batch_bytes`. By default what they occupy on the stack counts.
     #[must_use]
     pub fn weigh_with(mut self, weigh: fn(&K, &V) -> usize) -> Self {
-        self.weigh = weigh;
+        self.weigh = Some(weigh);
         self
     }
 

@@ -150,13 +150,20 @@ impl<K, V> Shard<K, V> {
         if seq > lane.covered {
             lane.covered = seq;
             self.version += 1;
-            if self.moved != origin {
-                self.settle(origins);
-                self.moved = origin;
-            }
+            self.turn_to(origins, origin);
         }
     }
 
+    /// An origin moved: the one that moved before is settled, if it is another.
+    #[inline]
+    fn turn_to(&mut self, origins: &Origins, origin: u32) {
+        if self.moved != origin {
+            self.settle(origins);
+            self.moved = origin;
+        }
+    }
+
+    #[cold]
     fn settle(&mut self, origins: &Origins) {
         self.settled = self.hash(origins);
         let lane = &mut self.lanes[self.moved as usize];
@@ -201,6 +208,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
     pub(crate) fn slots_after(&self, origin: u32, seq: u64, slots: &mut Vec<u32>) -> bool {
         let mut several = false;
         if let Some(lane) = self.lanes.get(origin as usize) {
+            slots.reserve(lane.index.after_at_most(seq));
             for (seq, mark) in lane.index.after(seq) {
                 if let Some((slot, sibs)) = self.store.locate(mark, (origin, seq)) {
                     several |= matches!(sibs, Sibs::Many(_));

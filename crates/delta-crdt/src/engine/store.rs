@@ -188,11 +188,14 @@ impl<K: Key, V> Store<K, V> {
         }
     }
 
-    /// The siblings of a key, to be changed.
+    /// The only sibling of a key, to be changed, where it nearly always lies.
     #[inline]
-    pub(crate) fn look_mut(&mut self, hash: u64, key: &K) -> Option<&mut Sibs<V>> {
-        let (slot, _) = self.look(hash, key)?;
-        self.entry_mut(slot).map(|entry| entry.1)
+    pub(crate) fn only_mut(&mut self, hash: u64, key: &K) -> Option<&mut Sib<V>> {
+        let Guess::Here(group, place) = self.words.guess(mark(hash)) else { return None };
+        match self.groups.get_mut(group)?.0.get_mut(place)? {
+            Slot::Used { key: held, sibs: Sibs::One(sib) } if held == key => Some(sib),
+            _ => None,
+        }
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use postcard::take_from_bytes;
+use postcard::{Deserializer, take_from_bytes};
 use serde::{Deserialize, Serialize};
 
 use super::{VERSION, put};
@@ -37,20 +37,28 @@ pub(super) fn write<K: Serialize, V: Serialize>(shards: u8, fragment: &Fragment<
     put(&mut bytes, &(shards, kind, shard, session, answer, number, stamp, origins, entries.len()));
     for (key, sibs) in entries {
         put(&mut bytes, key);
-        let sibs = sibs.as_slice();
-        put_number(&mut bytes, sibs.len() as u64);
-        for Sib { origin, seq, stamp, value } in sibs {
-            put_number(&mut bytes, u64::from(*origin));
-            put_number(&mut bytes, *seq);
-            let stamp = stamp.to_bits().cast_signed();
-            put_number(&mut bytes, (stamp << 1 ^ stamp >> 63).cast_unsigned());
-            bytes.push(u8::from(value.is_some()));
-            if let Some(value) = value {
-                put(&mut bytes, value);
-            }
+        if let Few::One(sib) = sibs {
+            bytes.push(1);
+            put_sib(&mut bytes, sib);
+        } else {
+            let sibs = sibs.as_slice();
+            put_number(&mut bytes, sibs.len() as u64);
+            sibs.iter().for_each(|sib| put_sib(&mut bytes, sib));
         }
     }
     bytes
+}
+
+#[inline(always)]
+fn put_sib<V: Serialize>(bytes: &mut Vec<u8>, sib: &Sib<V>) {
+    put_number(bytes, u64::from(sib.origin));
+    put_number(bytes, sib.seq);
+    let stamp = sib.stamp.to_bits().cast_signed();
+    put_number(bytes, (stamp << 1 ^ stamp >> 63).cast_unsigned());
+    bytes.push(u8::from(sib.value.is_some()));
+    if let Some(value) = &sib.value {
+        put(bytes, value);
+    }
 }
 
 #[inline]
@@ -72,20 +80,13 @@ fn take_number<'de, T: Deserialize<'de> + From<u8>>(rest: &mut &'de [u8]) -> pos
     }
 }
 
+/// What comes before the value of a sibling.
 #[inline(always)]
-fn take_sib<'de, V: Deserialize<'de>>(rest: &mut &'de [u8]) -> postcard::Result<Sib<V>> {
+fn take_dot(rest: &mut &[u8]) -> postcard::Result<(u32, u64, Stamp)> {
     let origin = take_number(rest)?;
     let seq = take_number(rest)?;
     let zigzag: u64 = take_number(rest)?;
-    let stamp = Stamp::from_bits(zigzag >> 1 ^ (zigzag & 1).wrapping_neg());
-    let value = match *rest {
-        [1, after @ ..] => {
-            *rest = after;
-            Some(take(rest)?)
-        }
-        _ => take::<Option<V>>(rest)?,
-    };
-    Ok(Sib { origin, seq, stamp, value })
+    Ok((origin, seq, Stamp::from_bits(zigzag >> 1 ^ (zigzag & 1).wrapping_neg())))
 }
 
 /// A message that begins with `body`, and what is left after it.
@@ -98,18 +99,33 @@ pub(super) fn read<'de, K: Deserialize<'de>, V: Deserialize<'de>>(
     let mut entries = Vec::with_capacity(count.min(rest.len() / 8));
     for _ in 0..count {
         let key = take(&mut rest)?;
-        let sibs = match take_number::<u64>(&mut rest)? {
-            0 => Few::None,
-            1 => Few::One(take_sib(&mut rest)?),
+        match take_number::<u64>(&mut rest)? {
+            0 => entries.push((key, Few::None)),
+            1 => {
+                let (origin, seq, stamp) = take_dot(&mut rest)?;
+                // The place first, then what comes there: each stop of a value on its way costs more than to read it.
+                entries.push((key, Few::None));
+                let Some((_, sibs)) = entries.last_mut() else { break };
+                if let [1, after @ ..] = rest {
+                    let mut bytes = Deserializer::from_bytes(after);
+                    match V::deserialize(&mut bytes) {
+                        Ok(value) => *sibs = Few::One(Sib { origin, seq, stamp, value: Some(value) }),
+                        Err(error) => return Err(error),
+                    }
+                    rest = bytes.finalize()?;
+                } else {
+                    *sibs = Few::One(Sib { origin, seq, stamp, value: take(&mut rest)? });
+                }
+            }
             several => {
                 let mut sibs = Vec::new();
                 for _ in 0..several {
-                    sibs.push(take_sib(&mut rest)?);
+                    let (origin, seq, stamp) = take_dot(&mut rest)?;
+                    sibs.push(Sib { origin, seq, stamp, value: take(&mut rest)? });
                 }
-                Few::Many(sibs)
+                entries.push((key, Few::Many(sibs)));
             }
-        };
-        entries.push((key, sibs));
+        }
     }
     let fragment = Fragment { shard, session, answer, number, stamp, origins, entries };
     Ok((Message { shards, body: Body::Fragment(fragment) }, rest))

@@ -238,7 +238,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 obs: obs.clone(),
             };
             shard.offer(&cx, write, None, 0, &mut changes);
-            self.queue(seq, sib.stamp, key, sib.value, obs);
+            self.queue(seq, sib.stamp, key, sib.value.as_ref(), obs);
         }
         if !changes.is_empty() {
             self.outputs.push_back(Output::Changed(changes));
@@ -275,13 +275,15 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             let ids: Vec<_> = origins.iter().map(|origin| origin.0).collect();
             let numbers = self.origins.intern_all(&ids)?;
             let mut latest = Stamp::default();
-            for sib in entries.iter_mut().flat_map(|entry| entry.1.as_mut_slice()) {
-                let place = sib.origin as usize;
-                sib.origin = *numbers.get(place)?;
-                sib.seq = origins.get(place)?.1.checked_add(sib.seq)?;
-                sib.stamp = Stamp::from_bits(stamp.wrapping_add(sib.stamp.to_bits()));
-                latest = latest.max(sib.stamp);
-                runs.add(sib.dot());
+            for (_, sibs) in &mut entries {
+                for sib in sibs.as_mut_slice() {
+                    let place = sib.origin as usize;
+                    sib.origin = *numbers.get(place)?;
+                    sib.seq = origins.get(place)?.1.checked_add(sib.seq)?;
+                    sib.stamp = Stamp::from_bits(stamp.wrapping_add(sib.stamp.to_bits()));
+                    latest = latest.max(sib.stamp);
+                    runs.add(sib.dot());
+                }
             }
             self.observe_all(now, latest, &entries);
             parts.push(entries);

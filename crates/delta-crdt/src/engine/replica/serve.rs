@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use super::Replica;
+use super::write::weight;
 use crate::engine::dictionary::Dictionary;
 use crate::engine::few::Few;
 use crate::engine::origins::Origins;
@@ -106,7 +107,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 taken += 1;
                 let Some((key, sibs)) = store.entry(slot) else { continue };
                 for sib in sibs.as_slice() {
-                    let weight = sib.value.as_ref().map_or(size_of::<K>(), |v| (self.weigh)(key, v));
+                    let weight = weight(self.weigh, key, sib.value.as_ref());
                     bytes += weight + 8;
                 }
                 packer.add(&self.origins, key, sibs.as_slice());
@@ -186,27 +187,42 @@ impl<K: Clone, V: Clone> Packer<K, V> {
 
     #[inline]
     pub(super) fn add(&mut self, origins: &Origins, key: &K, sibs: &[Sib<V>]) {
-        let mut named = |sib: &Sib<V>| {
-            let origin = self.names.place(origins, sib.origin);
-            if let Some(base) = self.bases.get_mut(origin as usize) {
-                *base = sib.seq.min(*base);
-            } else {
-                self.bases.push(sib.seq);
+        // The place first, then what comes there: each stop of a value on its way costs more than the rest of this.
+        self.entries.push((key.clone(), Few::None));
+        if let &[Sib { origin, seq, stamp, value: Some(ref value) }] = sibs {
+            let origin = self.name(origins, (origin, seq), stamp);
+            if let Some((_, place)) = self.entries.last_mut() {
+                *place = Few::One(Sib { origin, seq, stamp, value: Some(value.clone()) });
             }
-            self.stamp = self.stamp.min(sib.stamp.to_bits());
-            Sib { origin, seq: sib.seq, stamp: sib.stamp, value: sib.value.clone() }
-        };
-        let sibs = match sibs {
-            [sib] => Few::One(named(sib)),
-            sibs => sibs.iter().map(named).collect(),
-        };
-        self.entries.push((key.clone(), sibs));
+        } else {
+            let named =
+                |sib: &Sib<V>| Sib { origin: self.name(origins, sib.dot(), sib.stamp), ..sib.clone() };
+            let sibs = sibs.iter().map(named).collect();
+            if let Some((_, place)) = self.entries.last_mut() {
+                *place = sibs;
+            }
+        }
+    }
+
+    /// The place of an origin; its number and stamp count for the lowest.
+    #[inline(always)]
+    fn name(&mut self, origins: &Origins, (origin, seq): (u32, u64), stamp: Stamp) -> u32 {
+        let origin = self.names.place(origins, origin);
+        if let Some(base) = self.bases.get_mut(origin as usize) {
+            *base = seq.min(*base);
+        } else {
+            self.bases.push(seq);
+        }
+        self.stamp = self.stamp.min(stamp.to_bits());
+        origin
     }
 
     pub(super) fn finish(mut self, shard: u16) -> Fragment<K, V> {
-        for sib in self.entries.iter_mut().flat_map(|entry| entry.1.as_mut_slice()) {
-            sib.seq -= self.bases[sib.origin as usize];
-            sib.stamp = Stamp::from_bits(sib.stamp.to_bits().wrapping_sub(self.stamp));
+        for (_, sibs) in &mut self.entries {
+            for sib in sibs.as_mut_slice() {
+                sib.seq -= self.bases[sib.origin as usize];
+                sib.stamp = Stamp::from_bits(sib.stamp.to_bits().wrapping_sub(self.stamp));
+            }
         }
         let origins = self.names.ids.into_iter().zip(self.bases).collect();
         let Self { stamp, entries, .. } = self;

@@ -49,11 +49,12 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let place = self.place(hash);
         let clock = &mut self.clock;
         let stamp = |top| clock.write(now, top);
-        let Some(over) = self.shards[place].overwrite(&self.origins, (hash, &key), &value, stamp) else {
+        let shard = if let [shard] = &mut self.shards[..] { shard } else { &mut self.shards[place] };
+        let Some(over) = shard.overwrite(&self.origins, (hash, &key), &value, stamp) else {
             return self.put_anyhow(now, hash, key, value);
         };
         if self.neighbours > 0 {
-            self.add_to_batch(over.seq, over.stamp, key.clone(), Some(value.clone()), Obs::One(over.dot));
+            self.add_to_batch(over.seq, over.stamp, key.clone(), Some(&value), Obs::One(over.dot));
         }
         Change::Put { key, old: Some(over.old), new: value }
     }
@@ -70,7 +71,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let cx = Context { origins: &self.origins, winner: &self.winner, rules: self.rules };
         let local = shard.local(&cx, (hash, &key, found), stamp, Some(value.clone()));
         if self.neighbours > 0 {
-            self.queue(local.seq, stamp, key.clone(), Some(value.clone()), local.obs);
+            self.queue(local.seq, stamp, key.clone(), Some(&value), local.obs);
         }
         Change::Put { key, old: local.old, new: value }
     }
@@ -131,22 +132,27 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     }
 
     /// Queues a write for the neighbours.
-    pub(super) fn queue(&mut self, seq: u64, stamp: Stamp, key: K, value: Option<V>, obs: Obs) {
+    pub(super) fn queue(&mut self, seq: u64, stamp: Stamp, key: K, value: Option<&V>, obs: Obs) {
         self.add_to_batch(seq, stamp, key, value, obs);
     }
 
     #[inline(always)]
-    fn add_to_batch(&mut self, seq: u64, stamp: Stamp, key: K, value: Option<V>, mut obs: Obs) {
+    fn add_to_batch(&mut self, seq: u64, stamp: Stamp, key: K, value: Option<&V>, mut obs: Obs) {
         let pending = &mut self.pending;
         if pending.ops.is_empty() {
             pending.begin(&self.origins, stamp);
         }
-        pending.bytes += value.as_ref().map_or(size_of::<K>(), |value| (self.weigh)(&key, value)) + 8;
-        for dot in obs.as_mut_slice() {
+        pending.bytes += weight(self.weigh, &key, value) + 8;
+        // The own number is 0, and so is its place.
+        for dot in obs.as_mut_slice().iter_mut().filter(|dot| dot.0 != 0) {
             dot.0 = pending.names.place(&self.origins, dot.0);
         }
         let stamp = stamp.to_bits().wrapping_sub(pending.stamp).cast_signed();
-        pending.ops.push(Op { seq, stamp, key, value, obs });
+        // The place first, then the value, so that it is copied once.
+        pending.ops.push(Op { seq, stamp, key, value: None, obs });
+        if let (Some(op), Some(value)) = (pending.ops.last_mut(), value) {
+            op.value = Some(value.clone());
+        }
         if pending.ops.len() >= self.config.max_batch_ops || pending.bytes >= self.config.max_batch_bytes {
             self.push();
         }
@@ -166,6 +172,16 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 self.send(to, Body::Ops(batch.clone()));
             }
         }
+    }
+}
+
+/// How a write counts against the size of a batch.
+#[inline]
+pub(super) fn weight<K, V>(weigh: Option<fn(&K, &V) -> usize>, key: &K, value: Option<&V>) -> usize {
+    match (value, weigh) {
+        (None, _) => size_of::<K>(),
+        (Some(_), None) => size_of::<K>() + size_of::<V>(),
+        (Some(value), Some(weigh)) => weigh(key, value),
     }
 }
 

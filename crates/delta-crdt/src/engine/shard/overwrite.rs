@@ -3,8 +3,8 @@
 use core::mem;
 
 use super::Shard;
-use crate::engine::origins::Origins;
-use crate::engine::store::{Sibs, mark};
+use crate::engine::origins::{Origins, dot_hash};
+use crate::engine::store::mark;
 use crate::{Key, Stamp};
 
 /// What the overwriting of a single value did: the new write, and what it replaced.
@@ -16,7 +16,8 @@ pub(crate) struct Over<V> {
 }
 
 impl<K: Key, V: Clone> Shard<K, V> {
-    /// Writes here where the key holds one value and nothing is recorded, as nearly always: the short way of [`Self::local`].
+    /// Writes here where the key is found at once, holds one value and nothing is recorded, as nearly always: the short way of
+    /// [`Self::local`].
     /// `None`: it is not so, and nothing was done.
     ///
     /// Short, as the processor waits for the key's place here, and looks ahead only so far: what is within its sight is the next
@@ -32,17 +33,21 @@ impl<K: Key, V: Clone> Shard<K, V> {
         if self.log.is_some() {
             return None;
         }
-        let Sibs::One(held) = self.store.look_mut(hash, key)? else { return None };
+        let held = self.store.only_mut(hash, key)?;
         let shown = held.value.as_mut()?;
-        let seq = self.lanes.first()?.covered + 1;
+        let lane = self.lanes.first_mut()?;
+        let seq = lane.covered + 1;
         let old = mem::replace(shown, value.clone());
         let dot = held.dot();
         let stamp = stamp(held.stamp);
         (held.origin, held.seq, held.stamp) = (0, seq, stamp);
-        self.advance(origins, 0, seq);
+        lane.covered = seq;
+        lane.index.add();
+        lane.index.append(seq, mark(hash));
+        self.fingerprint ^= dot_hash(origins.seed(0), seq);
+        self.version += 1;
+        self.turn_to(origins, 0);
         self.dropped(origins, dot, true);
-        self.added(origins, mark(hash), (0, seq), true);
-        self.append(mark(hash), 0, seq);
         Some(Over { seq, stamp, dot, old })
     }
 }
