@@ -13,6 +13,8 @@ mod replicas;
 mod restarts;
 mod views;
 
+pub(crate) use overlap::Claimed;
+
 use super::World;
 
 /// How many steps pass between two looks at all that a node's machines hold.

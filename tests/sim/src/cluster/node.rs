@@ -14,6 +14,7 @@ use horde_supervisor::{ChildId, Record};
 use horde_transport::{NodeId, NodeName};
 
 use super::Arrival;
+use super::check::Claimed;
 use super::clock::Clock;
 use super::plan::Plan;
 use super::process::Process;
@@ -106,6 +107,8 @@ pub(crate) struct SimNode {
     /// Since when its registry has held each name for the node that holds it now, and its supervisor a record of each child.
     pub(crate) knows_names: BTreeMap<Key, Duration>,
     pub(crate) knows_children: BTreeMap<ChildId, Duration>,
+    /// Since which generation it has had each child.
+    pub(crate) claims: BTreeMap<String, Claimed>,
     /// When it first heard of each member.
     pub(crate) met: BTreeMap<NodeId, Duration>,
     /// Of each child that ended by itself here: in which life and generation, and when.
@@ -168,6 +171,7 @@ impl SimNode {
             next: 0,
             knows_names: BTreeMap::new(),
             knows_children: BTreeMap::new(),
+            claims: BTreeMap::new(),
             met: BTreeMap::new(),
             ends_of: BTreeMap::new(),
         }

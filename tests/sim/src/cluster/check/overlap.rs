@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use horde_process::ClaimRank;
 use horde_supervisor::Quorum;
 
 use crate::cluster::World;
@@ -14,6 +15,25 @@ const WAKING: Duration = Duration::from_millis(250);
 
 /// So long a lease holds that is not renewed.
 const LEASE: Duration = Duration::from_millis(2_200);
+
+/// A child as a node has it: the generation in which it claimed it, and the one that its restarts here came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claimed {
+    life: u64,
+    since: u64,
+    latest: u64,
+}
+
+impl SimNode {
+    /// A process of a child is started here: the generation in which this node claimed the child.
+    fn note_claim(&mut self, child: &Child) -> u64 {
+        let ClaimRank { life, generation, .. } = child.claim.rank;
+        let restarted = |claim: &&Claimed| claim.life == life && claim.latest + 1 == generation;
+        let since = self.claims.get(&child.id).filter(restarted).map_or(generation, |claim| claim.since);
+        self.claims.insert(child.id.clone(), Claimed { life, since, latest: generation });
+        since
+    }
+}
 
 impl World {
     /// Who was started twice, and what has become of it when the lease of one side is over.
@@ -46,6 +66,7 @@ impl World {
         }
         let process = self.nodes[node].processes.get(&number).and_then(|process| process.child.as_ref());
         let Some(child) = process.cloned() else { return };
+        let claimed = self.nodes[node].note_claim(&child);
         if self.vouched.contains(&self.nodes[node].id) {
             return;
         }
@@ -59,11 +80,9 @@ impl World {
         });
         if let Some(other) = copies.next() {
             let key = (child.id.clone(), child.claim.rank.life);
-            let generation = child.claim.rank.generation;
-            let mut theirs = other.processes.values().filter_map(|process| process.child.as_ref());
-            let alike = |copy: &Child| copy.id == child.id && copy.claim.rank.generation == generation;
-            let (alike, other) = (theirs.any(alike), other.id.clone());
-            if generation == 1 || alike {
+            let theirs = other.claims.get(&child.id).filter(|claim| claim.life == key.1);
+            let (alike, other) = (theirs.is_some_and(|claim| claim.since == claimed), other.id.clone());
+            if claimed == 1 || alike {
                 // Claimed on two sides, neither of which knows of the other: until the lease of one is over.
                 self.twins.entry(key).or_insert(self.queue.now + LEASE + WAKING);
                 return;
