@@ -18,32 +18,36 @@ pub(crate) struct Index {
     tail: Vec<u32>,
     /// A bit for each entry of the tail: its write left the store, or it is a hole. Small, so that it lies in a near cache, unlike the tail.
     gone: Vec<u64>,
-    /// Writes of this origin that are still in the store.
-    live: usize,
-    /// Writes that left the store since the last compaction.
-    stale: usize,
+    /// Writes of this origin that came into the store so far, and those that left it. Each moves alone: a processor
+    /// waits where it reads together what it has just written apart.
+    came: u64,
+    left: u64,
     /// Those that are not in the tail: a list, as to look for each at once would be cache misses for each.
     dropped: Vec<u64>,
-    /// How many may be stale.
-    patience: usize,
+    /// How many have left when the next compaction is due.
+    due: u64,
 }
 
 impl Index {
     /// Counts a write that is in the store now.
     #[inline]
     pub(crate) fn add(&mut self) {
-        self.live += 1;
+        self.came += 1;
+    }
+
+    /// Writes that are still in the store.
+    fn live(&self) -> usize {
+        (self.came - self.left) as usize
     }
 
     /// A write is in the store no more.
     #[inline(always)]
     pub(crate) fn drop(&mut self, seq: u64) {
-        self.live -= 1;
-        self.stale += 1;
+        self.left += 1;
         if !self.mark_gone(seq) {
             self.dropped.push(seq);
         }
-        if self.stale > self.patience {
+        if self.left > self.due {
             self.compact();
         }
     }
@@ -142,13 +146,14 @@ impl Index {
         }
         // What is still not appended stays for later.
         self.dropped.drain(..done);
-        self.stale = self.dropped.len();
-        self.patience = (self.live / 2).max(2 * self.stale) + SLACK;
-        self.dropped.shrink_to(self.patience / 2);
-        if self.tail.len() > 2 * self.live + SLACK {
+        let (live, stale) = (self.live(), self.dropped.len());
+        let patience = (live / 2).max(2 * stale) + SLACK;
+        self.due = self.left + (patience - stale) as u64;
+        self.dropped.shrink_to(patience / 2);
+        if self.tail.len() > 2 * live + SLACK {
             self.seal(self.tail.len() / 2);
         }
-        self.tail.shrink_to(self.tail.len() + self.live / 2 + SLACK);
+        self.tail.shrink_to(self.tail.len() + live / 2 + SLACK);
         self.sparse.shrink_to(self.sparse.len() * 2);
     }
 
@@ -167,7 +172,7 @@ impl Index {
     /// No more writes than these are in the store above `seq`.
     pub(crate) fn after_at_most(&self, seq: u64) -> usize {
         let end = self.first + self.tail.len() as u64;
-        usize::try_from(end.saturating_sub(seq)).map_or(self.live, |count| count.min(self.live))
+        usize::try_from(end.saturating_sub(seq)).map_or(self.live(), |count| count.min(self.live()))
     }
 
     /// The entries above `seq`, in order, some stale ones among them.
