@@ -200,15 +200,16 @@ impl Leases {
     }
 
     /// This node begins another term. Who had given it up in the last one has dropped what it had promised to it: nobody is given
-    /// up any more because of that, but for lives that were replaced by later ones.
+    /// up any more because of that, but for lives that were replaced by later ones, and what was promised so far counts no more.
     pub(super) fn judge_anew(&mut self) {
         let replaced = |gone: &NodeId| {
             let later = |id: &NodeId| id.name() == gone.name() && id.incarnation() > gone.incarnation();
             self.members.keys().any(later)
         };
-        let decided = self.cases.iter().filter(|(id, case)| case.replace_at.is_some() && !replaced(id));
-        let decided: Vec<NodeId> = decided.map(|(id, _)| id.clone()).collect();
-        for id in decided {
+        let relied = |case: &Case| case.replace_at.is_some() || !case.withdrawn;
+        let open = self.cases.iter().filter(|(id, case)| relied(case) && !replaced(id));
+        let open: Vec<NodeId> = open.map(|(id, _)| id.clone()).collect();
+        for id in open {
             if let Some(case) = self.cases.get_mut(&id) {
                 case.replace_at = None;
             }

@@ -116,7 +116,9 @@ impl Leases {
     /// Somebody asks for a promise. It is given only about a life that this voter does not find alive itself.
     pub(super) fn on_accuse(&mut self, from: &NodeId, accused: &NodeId, term: u64, round: u64) {
         let late = self.withdrawn.get(&(accused.clone(), from.clone())).is_some_and(|last| round <= *last);
-        if late || !self.votes(&self.me) || self.is_alive(accused) {
+        // Who is given up acts on nothing before its next term, and would be promised what is dropped here in a moment.
+        let over = self.cases.get(from).is_some_and(|case| case.is_over(self.now));
+        if late || over || !self.votes(&self.me) || self.is_alive(accused) {
             return;
         }
         let term = self.terms_of.get(accused).copied().unwrap_or(0).max(term);

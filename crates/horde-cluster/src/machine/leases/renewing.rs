@@ -103,8 +103,8 @@ impl Leases {
             self.beats = Heartbeats::new();
             self.carried = None;
             self.heard.clear();
-            self.judge_anew();
             self.renew();
+            self.judge_anew();
         }
     }
 }

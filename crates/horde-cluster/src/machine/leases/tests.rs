@@ -203,6 +203,27 @@ fn what_was_promised_to_an_accuser_binds_the_voters_of_the_next_configuration() 
 }
 
 #[test]
+fn what_was_promised_in_a_term_that_is_over_counts_in_no_later_one() {
+    let mut world = World::new(11, 5, 0);
+    world.loss = 0;
+    world.run(2_000);
+    let (accused, accuser) = (id(0, 1), id(3, 1));
+    // On the smaller side two promise; then one of them is back, gives up the other, and drops its promise.
+    world.sides(&[&[0, 1, 4], &[2, 3]]);
+    world.run(2_500);
+    world.sides(&[&[0, 1, 2, 4], &[3]]);
+    world.run(4_000);
+    assert!(world.nodes[&id(2, 1)].leases.standing().given_up.contains(&accuser));
+    // A third one promises, to the next term of the accuser.
+    world.sides(&[&[0, 2, 4], &[1, 3]]);
+    for _ in 0..4_000 {
+        world.step();
+        assert!(world.nodes[&accused].leases.standing().held);
+        assert!(!world.nodes[&accuser].leases.standing().given_up.contains(&accused));
+    }
+}
+
+#[test]
 fn a_promise_that_nobody_relies_on_is_given_back_by_whoever_took_it_over() {
     let mut world = World::new(9, 3, 0);
     world.loss = 0;

@@ -68,6 +68,25 @@ impl World {
         Duration::from_micros(self.now_ms * u64::from(self.nodes[node].rate))
     }
 
+    /// Those on one side hear each other, and find the others Down.
+    pub(super) fn sides(&mut self, sides: &[&[usize]]) {
+        let side = |number: usize| sides.iter().position(|side| side.contains(&number));
+        let all: Vec<usize> = sides.iter().flat_map(|side| side.iter().copied()).collect();
+        self.cut.clear();
+        for (a, b) in all.iter().flat_map(|a| all.iter().map(move |b| (*a, *b))).filter(|(a, b)| a != b) {
+            let together = side(a) == side(b);
+            let (from, to) = (id(a, 1), id(b, 1));
+            if !together {
+                self.cut.insert((from.clone(), to.clone()));
+            }
+            let status = if together { MemberStatus::Up } else { MemberStatus::Down };
+            if let Some(node) = self.nodes.get_mut(&from) {
+                node.verdicts.insert(to, status);
+            }
+        }
+        all.iter().for_each(|number| self.show(&id(*number, 1)));
+    }
+
     pub(super) fn all_see(&mut self, status: MemberStatus) {
         let ids: Vec<NodeId> = self.nodes.keys().cloned().collect();
         for seer in &ids {
