@@ -41,6 +41,9 @@ pub struct Config {
     pub max_origins: usize,
     /// Neighbours and others heard of at the same time. Default 4,096. Messages from further ones are refused and counted.
     pub max_peers: usize,
+    /// Entries that changed, and neighbours, that a status lists unasked. Default 32. Of more it bears a hash alone, and who holds
+    /// something else asks.
+    pub max_told: usize,
     /// How far a stamp may be ahead of the wall clock before it is reported and kept from moving the clock. Default 500 ms.
     pub max_drift: Duration,
 }
@@ -63,6 +66,7 @@ impl Default for Config {
             max_tombstones: 1 << 20,
             max_origins: 1 << 16,
             max_peers: 4_096,
+            max_told: 32,
             max_drift: Duration::from_millis(500),
         }
     }

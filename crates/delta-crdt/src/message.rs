@@ -29,17 +29,18 @@ impl<K, V> Message<K, V> {
     }
 
     /// True if `other` surely takes as many bytes on the wire: both share their writes in memory, as one push to several
-    /// neighbours does. For who counts bytes without encoding.
+    /// neighbours does, or both are statuses with nothing but hashes. For who counts bytes without encoding.
     #[must_use]
     pub fn is_as_long_as(&self, other: &Self) -> bool {
         match (&self.body, &other.body) {
             (Body::Ops(a), Body::Ops(b)) => Arc::ptr_eq(&a.0, &b.0),
+            (Body::Status(a), Body::Status(b)) => a.is_as_bare_as(b),
             _ => false,
         }
     }
 
     /// What kind of message it is, for logs and counters: `op`, `status`, `ask`, `pull`, `fragment`, `commit`, `credit`,
-    /// `question` or `answer`.
+    /// `question`, `answer` or `ask links`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self.body {
@@ -52,6 +53,7 @@ impl<K, V> Message<K, V> {
             Body::Credit(_) => "credit",
             Body::Question(_) => "question",
             Body::Answer(..) => "answer",
+            Body::AskLinks => "ask links",
         }
     }
 }
@@ -62,7 +64,7 @@ impl<K, V> fmt::Debug for Message<K, V> {
         match &self.body {
             Body::Ops(batch) => write!(f, ", {} writes)", batch.0.ops.len()),
             Body::Status(status) => write!(f, ", {} shards, full: {})", status.sections.len(), status.full),
-            Body::Ask => write!(f, ")"),
+            Body::Ask | Body::AskLinks => write!(f, ")"),
             Body::Pull(pull) => write!(f, ", {} shards)", pull.shards.len()),
             Body::Fragment(part) => {
                 write!(f, ", shard {}, {} keys, number {})", part.shard, part.entries.len(), part.number)
@@ -91,6 +93,8 @@ pub(crate) enum Body<K, V> {
     Question(u64),
     /// What the sender held when the question came: a full status.
     Answer(u64, Box<Status>),
+    /// The receiver shall list its neighbours: their hash says nothing to the sender.
+    AskLinks,
 }
 
 /// Shared by the messages to all neighbours.
@@ -126,7 +130,8 @@ pub(crate) struct Op<K, V> {
 /// Eight bytes at full length on the wire, as hashes do not shrink.
 pub(crate) type Digest = [u8; 8];
 
-/// What the sender holds. Entries are those that changed since its last status to this receiver, or all if `full`.
+/// What the sender holds. Entries are those that changed since its last status to this receiver, none if they are too many, or all if
+/// `full`.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Status {
@@ -135,10 +140,34 @@ pub(crate) struct Status {
     /// Over the live dots of all shards.
     pub(crate) fingerprint: Digest,
     pub(crate) full: bool,
-    /// The sender's neighbours, when they changed.
-    pub(crate) links: Option<Vec<ReplicaId>>,
+    pub(crate) links: Links,
     pub(crate) origins: Vec<ReplicaId>,
     pub(crate) sections: Vec<Section>,
+}
+
+/// The sender's neighbours.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) enum Links {
+    /// As told before.
+    Same,
+    /// They changed and are few, or were asked for.
+    All(Vec<ReplicaId>),
+    /// They changed and are many: the hash over the sender and them.
+    Hash(Digest),
+}
+
+impl Status {
+    /// True if both have nothing in them but hashes.
+    fn is_as_bare_as(&self, other: &Self) -> bool {
+        let bare = |status: &Self| status.origins.is_empty() && status.sections.is_empty();
+        let links = |status: &Self| match status.links {
+            Links::Same => Some(0),
+            Links::Hash(_) => Some(8),
+            Links::All(_) => None,
+        };
+        bare(self) && bare(other) && links(self).is_some() && links(self) == links(other)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -296,36 +296,43 @@ impl Names {
     pub fn link_up(&mut self, now: Now, node: &NodeId) {
         self.link_down(now, node);
         self.nodes.link(node, true);
-        self.neighbours(now);
+        self.neighbour(now, node);
         self.pump(now);
     }
 
     /// The network has lost its connection to `node`.
     pub fn link_down(&mut self, now: Now, node: &NodeId) {
         self.nodes.link(node, false);
-        self.neighbours(now);
+        self.neighbour(now, node);
         self.pump(now);
     }
 
     /// Who we exchange with: the hosts that live and can be reached.
     fn neighbours(&mut self, now: Now) {
         let peers = self.nodes.peers();
-        for gone in self.peers.difference(&peers) {
-            self.synced.remove(gone);
-            self.replica.peer_down(now, replica_id(gone));
+        let gone: Vec<NodeId> = self.peers.difference(&peers).cloned().collect();
+        for node in gone.into_iter().chain(peers) {
+            self.neighbour(now, &node);
         }
-        if peers == self.peers {
-            return;
-        }
-        for new in peers.difference(&self.peers) {
-            self.replica.peer_up(now, replica_id(new));
+    }
+
+    /// One of them, or one that is so no more.
+    fn neighbour(&mut self, now: Now, node: &NodeId) {
+        let (is, was, id) = (self.nodes.is_peer(node), self.peers.contains(node), replica_id(node));
+        if was && !is {
+            self.synced.remove(node);
+            self.replica.peer_down(now, id);
+            self.replicas.remove(&id);
+            self.peers.remove(node);
+        } else if is && !was {
+            self.replica.peer_up(now, id);
             // What it said before it was known to be ready, and arrives now, may be less than what it has.
             if !self.ready {
-                self.replica.catch_up(now, replica_id(new));
+                self.replica.catch_up(now, id);
             }
+            self.replicas.insert(id, node.clone());
+            self.peers.insert(node.clone());
         }
-        self.replicas = peers.iter().map(|id| (replica_id(id), id.clone())).collect();
-        self.peers = peers;
     }
 
     fn hide(&mut self) {
@@ -340,7 +347,7 @@ impl Names {
     /// node or over no connection is not heard: what it said comes with the first sync.
     pub fn receive(&mut self, now: Now, from: &NodeId, message: Message) {
         if !self.peers.contains(from) && self.nodes.hear(from) {
-            self.neighbours(now);
+            self.neighbour(now, from);
         }
         if self.peers.contains(from) {
             self.replica.receive(now, replica_id(from), message);

@@ -19,7 +19,7 @@ use core::fmt;
 use core::time::Duration;
 
 use super::origins::Origins;
-use super::peer::Peer;
+use super::peer::{Peer, circle_hash};
 use super::rules::Rules;
 use super::session::{Incoming, Outgoing};
 use super::shard::{Context, Shard, winning};
@@ -75,6 +75,10 @@ pub struct Replica<K, V, W = LastWriter> {
     neighbours: usize,
     /// Rises when the set of neighbours changes.
     links: u64,
+    /// The hash over this replica and its neighbours.
+    circle: u64,
+    /// No status is due before its regular time sooner than this.
+    relay_at: Option<Duration>,
     members: Option<BTreeSet<ReplicaId>>,
     pending: Pending<K, V>,
     incoming: BTreeMap<(ReplicaId, u16), Incoming<K, V>>,
@@ -116,6 +120,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             peers: BTreeMap::new(),
             neighbours: 0,
             links: 0,
+            circle: circle_hash(id),
+            relay_at: None,
             members: None,
             pending: Pending::default(),
             incoming: BTreeMap::new(),

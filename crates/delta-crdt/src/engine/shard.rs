@@ -9,6 +9,7 @@
 mod collect;
 mod join;
 mod overwrite;
+mod vector;
 
 use alloc::vec::Vec;
 use core::mem;
@@ -17,6 +18,7 @@ use super::few::{Few, Obs};
 use super::index::Index;
 use super::origins::{Origins, dot_hash, vector_hash};
 use super::park::{Park, Write};
+use super::peer::Vector;
 use super::rules::{Rule, Rules};
 use super::store::{Found, Sib, Sibs, Store, mark};
 use crate::{Change, Key, Sibling, Stamp, Winner};
@@ -75,6 +77,10 @@ pub(crate) struct Shard<K, V> {
     tombs: Vec<Tomb>,
     /// Tombstones in the store.
     pub(crate) dead: usize,
+    /// The vector at a version, for all peers that hold the same.
+    snapshot: Option<(u64, Vector)>,
+    /// How many entries of an older vector have risen at a version.
+    risen: Option<(Vector, u64, usize)>,
     /// What changed the state since it was last taken, if it is recorded.
     pub(crate) log: Option<Vec<Entry<K, V>>>,
 }
@@ -116,6 +122,8 @@ impl<K, V> Shard<K, V> {
             park: Park::default(),
             tombs: Vec::new(),
             dead: 0,
+            snapshot: None,
+            risen: None,
             log: None,
         }
     }

@@ -3,6 +3,7 @@
 #[expect(unreachable_pub, reason = "the fuzz package has this file too, where these functions are public")]
 mod decoders;
 mod frozen;
+mod many;
 mod replication;
 mod storage;
 mod support;

@@ -208,6 +208,13 @@ impl Nodes {
         self.hosts().map(|(id, _)| id).filter(|id| self.links.contains(*id)).chain(heard).cloned().collect()
     }
 
+    /// Whether it is a host that can be reached now.
+    pub(super) fn is_peer(&self, node: &NodeId) -> bool {
+        let hosts = |known: &Known| known.standing == Standing::Alive && known.host.is_some();
+        let linked = || self.links.contains(node) && self.known.get(node).is_some_and(hosts);
+        self.heard.contains(node) && !self.is_dead(node) || linked()
+    }
+
     /// When to look whose turn it is; perhaps nobody's.
     pub(super) fn next_turn(&self) -> Option<Duration> {
         self.soonest

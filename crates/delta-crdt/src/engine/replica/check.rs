@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::Replica;
 use crate::engine::origins::{dot_hash, vector_hash};
+use crate::engine::peer::circle_hash;
 use crate::engine::shard::{Shard, winning};
 use crate::{Key, Winner};
 
@@ -20,6 +21,14 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         }
         let neighbours = self.peers.values().filter(|peer| peer.neighbour).count();
         assert_eq!(self.neighbours, neighbours, "the count of neighbours");
+        let circle =
+            self.neighbours().into_iter().fold(circle_hash(self.id), |all, id| all ^ circle_hash(id));
+        assert_eq!(self.circle, circle, "the hash over the neighbours");
+        let relay = self.peers.values().filter(|peer| peer.neighbour).filter_map(|peer| peer.relay_due).min();
+        assert!(
+            relay.is_none() || self.relay_at <= relay && self.relay_at.is_some(),
+            "a status is not forgotten"
+        );
         assert!(self.outgoing.len() <= self.config.max_sessions, "sessions served");
         for place in self.incoming.keys().chain(self.outgoing.keys()).chain(self.queued.keys()) {
             assert!(self.peers.contains_key(&place.0), "a session with a stranger: {place:?}");

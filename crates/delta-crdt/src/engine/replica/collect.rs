@@ -1,8 +1,10 @@
 //! Dropping tombstones.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Replica;
+use crate::engine::peer::Vector;
 use crate::engine::shard::{Context, winning};
 use crate::{Key, Now, Warning, Winner};
 
@@ -60,10 +62,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Whether everything is here that the members have said they have. A write that a member made, or was told of, before
     /// it had another one is concurrent with that, and would outlive its removal.
     fn knows_all_heard_of(&self, place: usize) -> bool {
-        let mut peers = self.members.iter().flatten().filter_map(|member| self.peers.get(member));
-        peers.all(|peer| {
-            let mut heard = (0_u32..).zip(peer.heard[place].entries());
-            heard.all(|(origin, seq)| seq <= self.shards[place].covered(origin))
+        let known = self.members.iter().flatten().filter_map(|member| self.peers.get(member));
+        distinct(known.filter_map(|peer| peer.heard[place].vector.as_ref())).iter().all(|vector| {
+            (0_u32..).zip(vector.iter()).all(|(origin, seq)| *seq <= self.shards[place].covered(origin))
         })
     }
 
@@ -71,12 +72,22 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     fn stable(&self, place: usize) -> Vec<u64> {
         let Some(members) = &self.members else { return Vec::new() };
         let mut stable: Vec<u64> = self.shards[place].lanes.iter().map(|lane| lane.covered).collect();
-        for member in members {
-            let Some(peer) = self.peers.get(member) else { return Vec::new() };
-            for (origin, seq) in (0_u32..).zip(&mut stable) {
-                *seq = (*seq).min(peer.heard[place].covered(origin));
+        let heard = members.iter().map(|member| self.peers.get(member)?.heard[place].vector.as_ref());
+        let Some(vectors) = heard.collect::<Option<Vec<_>>>() else { return Vec::new() };
+        for vector in distinct(vectors.into_iter()) {
+            let covered = vector.iter().copied().chain(core::iter::repeat(0));
+            for (seq, covered) in stable.iter_mut().zip(covered) {
+                *seq = (*seq).min(covered);
             }
         }
         stable
     }
+}
+
+/// Each vector once, in any order: of many peers most hold the same.
+fn distinct<'a>(vectors: impl Iterator<Item = &'a Vector>) -> Vec<&'a Vector> {
+    let mut vectors: Vec<_> = vectors.collect();
+    vectors.sort_unstable_by_key(|vector| Arc::as_ptr(vector));
+    vectors.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    vectors
 }

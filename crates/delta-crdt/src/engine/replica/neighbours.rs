@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use core::time::Duration;
 
 use super::Replica;
-use crate::engine::peer::Peer;
+use crate::engine::peer::{Peer, circle_hash};
 use crate::{Key, Now, ReplicaId, Warning, Winner};
 
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
@@ -16,11 +16,16 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         }
         self.push();
         let shards = self.shards.len();
-        self.peers.entry(peer).or_insert_with(|| Peer::new(shards, now.monotonic)).up();
+        let state = self.peers.entry(peer).or_insert_with(|| Peer::new(shards, now.monotonic));
+        let new = !state.neighbour;
+        state.up();
         self.end_sessions(peer);
         self.serve_next(now);
         self.links += 1;
-        self.count_neighbours();
+        if new {
+            self.neighbours += 1;
+            self.circle ^= circle_hash(peer);
+        }
         self.status_due.get_or_insert(now.monotonic + self.config.status_interval);
         self.tell(now, peer);
     }
@@ -40,10 +45,11 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Stops exchanging with `peer`. The others are told at once what is held here, as they may lack what it wrote last.
     pub fn peer_down(&mut self, now: Now, peer: ReplicaId) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        state.neighbour = false;
-        state.relay_due = None;
-        state.links = None;
-        state.question = None;
+        if state.neighbour {
+            self.neighbours -= 1;
+            self.circle ^= circle_hash(peer);
+        }
+        state.down();
         self.links += 1;
         self.end_sessions(peer);
         self.serve_next(now);
@@ -55,7 +61,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         if self.members.as_ref().is_none_or(|members| !members.contains(&peer)) {
             self.peers.remove(&peer);
         }
-        self.count_neighbours();
+        if self.neighbours == 0 {
+            self.status_due = None;
+        }
         self.tell_all_by(now.monotonic);
     }
 
@@ -86,6 +94,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         if let Some(state) = self.peers.get_mut(&peer) {
             if state.congested && !congested {
                 state.tell_by(now.monotonic);
+                self.relay_at = Some(self.relay_at.map_or(now.monotonic, |at| at.min(now.monotonic)));
             }
             state.congested = congested;
         }
@@ -125,13 +134,6 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         }
     }
 
-    fn count_neighbours(&mut self) {
-        self.neighbours = self.peers.values().filter(|peer| peer.neighbour).count();
-        if self.neighbours == 0 {
-            self.status_due = None;
-        }
-    }
-
     fn end_sessions(&mut self, peer: ReplicaId) {
         self.incoming.retain(|place, _| place.0 != peer);
         self.outgoing.retain(|place, _| place.0 != peer);
@@ -144,5 +146,6 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         for peer in self.peers.values_mut().filter(|peer| peer.neighbour) {
             peer.tell_by(at);
         }
+        self.relay_at = Some(self.relay_at.map_or(at, |first| first.min(at)));
     }
 }

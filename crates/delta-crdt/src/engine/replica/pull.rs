@@ -31,6 +31,10 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     pub(super) fn compare_shard(&mut self, now: Now, from: ReplicaId, place: u16, late: bool) {
         let Some(peer) = self.peers.get(&from) else { return };
         let shard = &self.shards[usize::from(place)];
+        if peer.heard[usize::from(place)].hash == shard.hash(&self.origins) {
+            self.pull_due.remove(&(from, place));
+            return;
+        }
         let mut gap = peer.heard[usize::from(place)].gap(shard).filter(|entry| entry.0 != 0).peekable();
         if gap.peek().is_none() {
             self.pull_due.remove(&(from, place));
@@ -155,7 +159,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// What a broken engine does: part of the keys under the whole vector.
     fn apply_torn(&mut self, now: Now, place: (ReplicaId, u16), incoming: Incoming<K, V>) {
         let Some(peer) = self.peers.get(&place.0) else { return };
-        let vector: BTreeMap<u32, u64> = (0..).zip(peer.heard[usize::from(place.1)].vector.clone()).collect();
+        let vector: BTreeMap<u32, u64> = (0..).zip(peer.heard[usize::from(place.1)].entries()).collect();
         if let Some(entries) = self.unpack(now, incoming.fragments) {
             let mut session = Joined::new(entries, vector, BTreeMap::new(), false);
             session.asked_at = incoming.asked_at;
@@ -205,6 +209,10 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         }
         if moved {
             self.tell_all_by(now.monotonic);
+        }
+        if let Some(peer) = self.peers.get_mut(&place.0) {
+            let shard = &mut self.shards[usize::from(place.1)];
+            peer.heard[usize::from(place.1)].share(&self.origins, shard);
         }
         self.note_tombstones(now);
     }

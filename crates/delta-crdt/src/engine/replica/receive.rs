@@ -47,6 +47,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             }
             Body::Status(status) => self.receive_status(now, from, *status),
             Body::Ask => self.receive_ask(now, from),
+            Body::AskLinks => self.receive_ask_links(now, from),
             Body::Pull(pull) => self.receive_pull(now, from, pull),
             Body::Fragment(fragment) => self.receive_fragment(now, from, fragment),
             Body::Commit(commit) => self.receive_commit(now, from, commit),
@@ -156,13 +157,23 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Makes a status due to those neighbours that cannot have a write from its origin.
     fn relay(&mut self, now: Now, origin: u32) {
         let origin = self.origins.id(origin);
-        let links = self.peers.get(&origin).and_then(|peer| peer.links.clone());
+        // Its neighbours are ours, with it and us.
+        if self.peers.get(&origin).is_some_and(|peer| peer.circle == self.circle) {
+            return;
+        }
+        let links = self.peers.get_mut(&origin).and_then(|peer| peer.links.take());
         let interval = self.config.relay_interval;
+        let mut first = self.relay_at;
         for (id, peer) in self.peers.iter_mut().filter(|(id, peer)| peer.neighbour && **id != origin) {
             if links.as_ref().is_none_or(|links| !links.contains(id)) {
                 let at = peer.told_at.map_or(now.monotonic, |told| (told + interval).max(now.monotonic));
                 peer.tell_by(at);
+                first = Some(first.map_or(at, |first| first.min(at)));
             }
+        }
+        self.relay_at = first;
+        if let Some(peer) = self.peers.get_mut(&origin) {
+            peer.links = links;
         }
     }
 }

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 
 use super::Replica;
 use crate::engine::dictionary::Dictionary;
-use crate::engine::peer::{Peer, combine};
+use crate::engine::peer::{Peer, Told, combine};
 use crate::engine::rules::Rule;
-use crate::message::{Body, Section, Status};
+use crate::engine::shard::Shard;
+use crate::message::{Body, Links, Section, Status};
 use crate::{Key, Now, Output, ReplicaId, Warning, Winner};
 
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
@@ -25,19 +26,27 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let full = peer.tell_all;
         let mut names = Dictionary::default();
         let mut sections = Vec::new();
-        for (number, (shard, told)) in self.shards.iter().zip(&mut peer.told).enumerate() {
-            if !full && told.version == shard.version {
+        let stale = |shard: &Shard<K, V>, told: &Told| full || told.version != shard.version;
+        let moved = self.shards.iter_mut().zip(&peer.told).filter(|(shard, told)| stale(shard, told));
+        let risen: usize = moved.map(|(shard, told)| shard.risen_since(told.vector.as_ref())).sum();
+        // Of so much the receiver has heard from who wrote it, most likely. The hash says so; else it asks.
+        let brief = !full && risen > self.config.max_told;
+        for (number, (shard, told)) in self.shards.iter_mut().zip(&mut peer.told).enumerate() {
+            if !stale(shard, told) {
+                continue;
+            }
+            let was = told.vector.replace(shard.vector()).unwrap_or_default();
+            told.version = shard.version;
+            if brief {
                 continue;
             }
             let mut entries = Vec::new();
-            told.vector.resize(shard.lanes.len(), 0);
-            for (origin, (lane, told)) in (0_u32..).zip(shard.lanes.iter().zip(&mut told.vector)) {
-                if lane.covered > 0 && (full || lane.covered != *told) {
+            let was = was.iter().copied().chain(core::iter::repeat(0));
+            for (origin, (lane, told)) in (0_u32..).zip(shard.lanes.iter().zip(was)) {
+                if lane.covered > 0 && (full || lane.covered != told) {
                     entries.push((names.place(&self.origins, origin), lane.covered));
-                    *told = lane.covered;
                 }
             }
-            told.version = shard.version;
             if !entries.is_empty() {
                 sections.push(Section {
                     shard: number as u16,
@@ -47,12 +56,19 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 });
             }
         }
-        let new_links = peer.told_links != self.links;
+        // Of many neighbours it is likely that the receiver has the same: the hash says so, or it asks.
+        let few = self.neighbours <= self.config.max_told;
+        let new_links = peer.told_links != self.links || full && !few;
+        let lists = core::mem::take(&mut peer.wants_links) || few && new_links;
         peer.told_links = self.links;
         peer.tell_all = false;
         peer.told_at = Some(now.monotonic);
         peer.relay_due = None;
-        let links = new_links.then(|| self.neighbours());
+        let links = match (lists, new_links) {
+            (true, _) => Links::All(self.neighbours()),
+            (false, true) => Links::Hash(self.circle.to_le_bytes()),
+            (false, false) => Links::Same,
+        };
         let origins = names.ids;
         Some(Status { hash, fingerprint, full, links, origins, sections })
     }
@@ -68,24 +84,29 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         if !sound {
             return self.warn(Warning::Nonsense { peer: from });
         }
+        let same = self.hash() == status.hash;
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let mut rose = false;
         let mut differ = Vec::new();
+        if same && peer.heard_hash().to_le_bytes() != status.hash {
+            for (heard, shard) in peer.heard.iter_mut().zip(&mut self.shards) {
+                rose |= heard.holds_as(&self.origins, shard);
+            }
+        }
         for section in &status.sections {
             let heard = &mut peer.heard[usize::from(section.shard)];
             for &(place, seq) in &section.entries {
                 rose |= heard.raise(&self.origins, numbers[place as usize], seq);
             }
-            let shard = &self.shards[usize::from(section.shard)];
+            let shard = &mut self.shards[usize::from(section.shard)];
+            heard.share(&self.origins, shard);
             if shard.hash(&self.origins).to_le_bytes() == section.hash
                 && shard.fingerprint.to_le_bytes() != section.fingerprint
             {
                 differ.push(section.shard);
             }
         }
-        if let Some(links) = status.links {
-            peer.links = Some(links.into_iter().collect());
-        }
+        peer.hear_links(from, status.links);
         let adds_up = peer.heard_hash().to_le_bytes() == status.hash;
         peer.known |= (status.full || adds_up) && peer.question.is_none();
         let impostor =
@@ -104,6 +125,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         if rose {
             self.hasten_collection(now);
         }
+        self.ask_links(now, from);
         self.compare(now, from);
         self.put_question(now, from);
     }
@@ -154,6 +176,25 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         }
     }
 
+    /// Asks a peer for its neighbours if their hash has said nothing here for a while: while they change they do so for all.
+    fn ask_links(&mut self, now: Now, to: ReplicaId) {
+        let pause = self.config.status_interval / 2;
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        if !peer.neighbour || peer.links.is_some() || peer.circle == 0 || peer.circle == self.circle {
+            peer.puzzled_at = None;
+        } else if now.monotonic >= *peer.puzzled_at.get_or_insert(now.monotonic) + pause {
+            peer.puzzled_at = Some(now.monotonic);
+            self.send(to, Body::AskLinks);
+        }
+    }
+
+    pub(super) fn receive_ask_links(&mut self, now: Now, from: ReplicaId) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.wants_links = true;
+            self.tell(now, from);
+        }
+    }
+
     /// R9: equal vectors, different states.
     fn audit(&mut self, now: Now, peer: ReplicaId, shard: u16) {
         let pause = self.config.status_interval / 2;
@@ -171,8 +212,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Whether `peer` has told of writes that are not here. False of whom nothing was heard.
     #[must_use]
     pub fn lacks_of(&self, peer: ReplicaId) -> bool {
-        let gap =
-            |peer: &Peer| peer.heard.iter().zip(&self.shards).any(|(heard, shard)| heard.is_ahead_of(shard));
+        let gap = |peer: &Peer| {
+            peer.heard.iter().zip(&self.shards).any(|(heard, shard)| heard.is_ahead_of(&self.origins, shard))
+        };
         self.peers.get(&peer).is_some_and(gap)
     }
 

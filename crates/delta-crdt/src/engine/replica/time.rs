@@ -11,24 +11,25 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     pub fn flush(&mut self, now: Now) {
         self.push();
         let due = |peer: &super::Peer| peer.relay_due.is_some_and(|at| at <= now.monotonic);
-        if self.peers.values().any(due) {
+        if self.relay_at.is_some_and(|at| at <= now.monotonic) {
             let tell: Vec<_> =
                 self.peers.iter().filter(|(_, p)| p.neighbour && due(p)).map(|e| *e.0).collect();
             for peer in tell {
                 self.tell(now, peer);
             }
+            let neighbours = self.peers.values().filter(|peer| peer.neighbour);
+            self.relay_at = neighbours.filter_map(|peer| peer.relay_due).min();
         }
     }
 
     /// When [`Replica::handle_timeout`] wants to be called, on the monotonic clock. Ask again after every other call.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let relays = self.peers.values().filter_map(|peer| peer.relay_due);
         let pulls = self.pull_due.values().copied();
         let incoming = self.incoming.values().map(|session| self.session_end(session.progress_at));
         let outgoing = self.outgoing.values().map(|session| self.session_end(session.progress_at));
         let parked = self.park_due.values().map(|due| due.0);
-        let fixed = self.status_due.into_iter().chain(self.collect_due);
-        fixed.chain(relays).chain(pulls).chain(incoming).chain(outgoing).chain(parked).min()
+        let fixed = self.status_due.into_iter().chain(self.collect_due).chain(self.relay_at);
+        fixed.chain(pulls).chain(incoming).chain(outgoing).chain(parked).min()
     }
 
     /// Does what time has made due. Calling it too early does no harm.
@@ -39,6 +40,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 self.tell(now, peer);
                 self.put_question(now, peer);
             }
+            self.relay_at = None;
             self.forget_visitors(now);
         }
         self.end_stuck_sessions(now);

@@ -28,11 +28,12 @@ struct Panel<'a> {
 }
 
 /// The figures as a picture: each as a share of its highest in the panel, against the number of nodes with the smallest number
-/// of names, and against the number of names with the number of nodes for which there are most.
+/// of names, and against the number of names with the number of nodes for which there are most rows. The axes below are logarithmic.
 #[must_use]
 pub fn picture(rows: &[Scale]) -> String {
     let names = rows.iter().map(|row| row.names).min().unwrap_or(0);
-    let most = rows.iter().max_by_key(|row| (row.names, row.nodes)).map_or(0, |row| row.nodes);
+    let of = |nodes: usize| rows.iter().filter(|row| row.nodes == nodes).count();
+    let most = rows.iter().max_by_key(|row| (of(row.nodes), row.nodes)).map_or(0, |row| row.nodes);
     let by_nodes = Panel {
         rows: rows.iter().filter(|row| row.names == names).collect(),
         left: 30.0,
@@ -60,8 +61,10 @@ impl Panel<'_> {
     // Writing to a string does not fail.
     fn draw(&self, svg: &mut String) {
         let (left, bottom) = (self.left, TOP + HEIGHT);
-        let last = self.rows.iter().map(|row| (self.along)(row)).max().unwrap_or(1).max(1) as f64;
-        let x = |row: &Scale| left + WIDTH * (self.along)(row) as f64 / last;
+        let along = || self.rows.iter().map(|row| (self.along)(row).max(1) as f64);
+        let (first, last) = (along().fold(f64::MAX, f64::min), along().fold(1.0, f64::max));
+        let whole = (last / first).ln().max(f64::MIN_POSITIVE);
+        let x = |row: &Scale| left + WIDTH * ((self.along)(row).max(1) as f64 / first).ln() / whole;
         let _ = writeln!(
             svg,
             "<text x=\"{left}\" y=\"{}\" font-weight=\"bold\">{}</text>",

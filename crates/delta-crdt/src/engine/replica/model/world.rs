@@ -75,6 +75,7 @@ impl World {
             max_parked: if random.one_in(3) { 2 } else { 64 },
             max_tombstones: if random.one_in(3) { 0 } else { 64 },
             max_sessions: 1 + random.pick(3),
+            max_told: [32, 1, 0][(seed / 3 % 3) as usize],
             ..Config::default()
         };
         let keys = 1 + random.below(4);
