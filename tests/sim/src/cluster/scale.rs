@@ -33,20 +33,21 @@ pub struct Scale {
     pub idle: u64,
     /// From the kill of a node until all its children run elsewhere.
     pub taken_over: Duration,
-    /// The process's largest resident memory meanwhile, in KiB; none where the system does not say.
+    /// The process's largest resident memory so far, in KiB; none where the system does not say.
     pub memory: Option<u64>,
 }
 
-/// The sizes that are measured: nodes, and names with as many children. The last two take minutes, and gigabytes.
+/// The sizes that are measured: nodes, and names with as many children. Each takes more memory than those before it, so that the
+/// largest so far is its own. The last two take minutes, and gigabytes.
 pub const SIZES: &[(usize, usize)] = &[
     (3, 1_000),
     (10, 1_000),
     (30, 1_000),
     (64, 1_000),
-    (100, 1_000),
-    (300, 1_000),
     (10, 10_000),
+    (100, 1_000),
     (10, 100_000),
+    (300, 1_000),
     (100, 100_000),
     (1_000, 1_000),
 ];
@@ -64,7 +65,6 @@ const MOST: Duration = Duration::from_secs(60);
 /// # Errors
 /// What did not happen within a minute of virtual time.
 pub fn scale(nodes: usize, names: usize) -> Result<Scale, String> {
-    forget_memory();
     let mut plan = Plan::quiet(nodes);
     plan.names = names as u64;
     plan.cluster_config.max_members = nodes + 8;
@@ -123,11 +123,6 @@ fn until(world: &mut World, what: &str, done: impl Fn(&World) -> bool) -> Result
         }
     }
     Ok(world.queue.now - begin)
-}
-
-/// The largest memory counts from now on. Where the system does not do that, it is that of all rows so far.
-fn forget_memory() {
-    drop(std::fs::write("/proc/self/clear_refs", "5"));
 }
 
 /// What Linux says of this process; other systems say nothing.
