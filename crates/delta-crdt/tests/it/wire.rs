@@ -31,6 +31,12 @@ pub(crate) fn samples() -> BTreeMap<&'static str, Text> {
     a.peer_up(later, b.id());
     b.peer_up(later, a.id());
     samples.insert("ask", Text::decode(&[1, 0, 2]).expect("the shortest message"));
+    samples.insert("ask links", Text::decode(&[1, 0, 9]).expect("as short"));
+    let mut many = Replica::new(a.id(), Config { max_told: 0, ..Config::default() }, LastWriter);
+    many.peer_up(later, b.id());
+    if let Some(Output::Send { message, .. }) = many.poll_output() {
+        samples.insert("status of many", message);
+    }
     let mut step = 0;
     loop {
         step += 1;
@@ -160,6 +166,7 @@ const FROZEN: &[(&str, &str)] = &[
         "01000801ed2023560a0777b53e1660aff1c1e7610100020203010301004651cca4bd98c3355d4c8ed0231518600200010109",
     ),
     ("ask", "010002"),
+    ("ask links", "010009"),
     ("commit", "0100050082a32d0103000001010301000800"),
     ("credit", "010006000103"),
     (
@@ -170,4 +177,5 @@ const FROZEN: &[(&str, &str)] = &[
     ("pull", "01000300010082a32d0000"),
     ("question", "01000701"),
     ("status", "010001ca64dd95b30850397dd084febea50f7e00000101030100da1b60f5217b48a0159398b8ea361e93010008"),
+    ("status of many", "010001ea2eaba4f166a09cea2eaba4f166a09c0102721ac86bd9bb20a40000"),
 ];
