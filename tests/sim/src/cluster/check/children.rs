@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use delta_crdt::Change;
 use horde_process::Name;
 use horde_registry::machine::Key;
-use horde_supervisor::{ChildState, Spec};
+use horde_supervisor::{ChildState, Record, Spec};
 use horde_transport::NodeId;
 
 use crate::cluster::World;
@@ -69,14 +69,16 @@ impl World {
         self.nodes.iter().any(|node| node.is_alive() && node.processes.values().any(other))
     }
 
-    /// A record goes only when its child has ended: an end is a value, and a takeover replaces a record, it never removes one.
+    /// A record goes only when its child has ended: an end is a value, and a takeover replaces a record, it never removes one. What a
+    /// living node runs that an operator had forgotten has ended by his word, which those may have collected who heard it.
     pub(crate) fn check_removals(&mut self, node: usize) {
         let sim = &mut self.nodes[node];
         let ready = sim.children.is_ready();
         let changes = sim.children.take_changes();
         sim.learn_children(self.queue.now, &changes);
+        let shall_run = |old: &Record| old.is_wanted() && !self.vouched.contains(&old.owner);
         let wanted = changes.into_iter().find_map(|change| match change {
-            Change::Removed { key, old } if ready && old.is_wanted() => Some(key),
+            Change::Removed { key, old } if ready && shall_run(&old) => Some(key),
             _ => None,
         });
         if let Some(id) = wanted {
