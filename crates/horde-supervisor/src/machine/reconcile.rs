@@ -35,7 +35,20 @@ impl Children {
             if let Some(record) = self.replica.get(&id).cloned() {
                 self.shown(now, &id, &record);
             }
+            self.seal_end(now, &id);
             self.arbitrate(now, &id);
+        }
+    }
+
+    /// An end that stands beside a record of a copy from another side of a split is written once more, over both: who never saw that
+    /// record would else collect the end alone, and the copy would be wanted again.
+    fn seal_end(&mut self, now: Now, id: &ChildId) {
+        let Some(record) = self.replica.get(id).filter(|record| record.is_over()).cloned() else { return };
+        let mut others = self.replica.siblings(id).filter_map(|sibling| sibling.value);
+        let beside = others.any(|other| !other.is_over());
+        drop(others);
+        if beside && self.ready && (self.run_of.contains_key(id) || self.roster.coordinates(id)) {
+            self.put(now, id.clone(), Record::clone(&record));
         }
     }
 
