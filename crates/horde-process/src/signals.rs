@@ -143,6 +143,7 @@ impl Node {
     pub(crate) fn bury(&self, core: &Core, control: Control, reason: &ExitReason) {
         let pid = core.pid();
         let rare = control.into_rare();
+        let _burial = self.0.table.burial();
         let moves = *reason == ExitReason::Redistribution;
         if moves {
             self.0.moved.note(pid.number());

@@ -17,7 +17,20 @@ const SHARDS: usize = 16;
 pub(crate) struct Table {
     shards: [Mutex<HashMap<u64, Shared, BuildHasherDefault<Spread>>>; SHARDS],
     count: AtomicUsize,
+    /// Processes whose end others are just being told of.
+    burials: AtomicUsize,
     empty: Notify,
+}
+
+/// A process that ends is off the table before others have heard of its end: until this is dropped.
+pub(crate) struct Burial<'a>(&'a Table);
+
+impl Drop for Burial<'_> {
+    fn drop(&mut self) {
+        if self.0.burials.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.empty.notify_waiters();
+        }
+    }
 }
 
 impl Table {
@@ -30,10 +43,16 @@ impl Table {
         lock(self.shard(number)).get(&number).cloned()
     }
 
+    /// Begins to tell others of an end.
+    pub(crate) fn burial(&self) -> Burial<'_> {
+        self.burials.fetch_add(1, Ordering::Relaxed);
+        Burial(self)
+    }
+
+    /// Takes a process off, within its [`Table::burial`].
     pub(crate) fn remove(&self, number: u64) {
-        let removed = lock(self.shard(number)).remove(&number);
-        if removed.is_some() && self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.empty.notify_waiters();
+        if lock(self.shard(number)).remove(&number).is_some() {
+            self.count.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
@@ -49,11 +68,12 @@ impl Table {
         self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect()
     }
 
-    /// Waits until no process is left.
+    /// Waits until no process is left, and all who had to hear of an end have.
     pub(crate) async fn empty(&self) {
         loop {
             let notified = self.empty.notified();
-            if self.len() == 0 {
+            // Who is off the count is among the burials until it is done.
+            if self.len() == 0 && self.burials.load(Ordering::Acquire) == 0 {
                 return;
             }
             notified.await;

@@ -4,8 +4,11 @@
 #[path = "support/common.rs"]
 mod common;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use common::{alone, id, within};
@@ -368,4 +371,43 @@ async fn a_closed_node_has_ended_its_processes_and_starts_no_more() {
     for _ in 0..10 {
         assert!(matches!(within(heard.recv()).await, Some(Heard::Exited(_, _, ExitReason::Shutdown, None))));
     }
+}
+
+/// A registry that takes its time over the end of a process.
+struct Slow {
+    begun: mpsc::UnboundedSender<()>,
+    goes_on: Mutex<Receiver<()>>,
+}
+
+impl Resolve for Slow {
+    fn resolve(&self, _: &[u8]) -> Option<Pid> {
+        None
+    }
+    fn register(&self, _: &[u8], _: &[u8], _: &Pid, _: Option<&Claim>) -> Result<(), NameTaken> {
+        Ok(())
+    }
+    fn unregister_all(&self, _: &Pid) {
+        self.begun.send(()).unwrap();
+        self.goes_on.lock().unwrap().recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_not_closed_before_its_registries_have_heard_of_every_end() {
+    let (node, _opener) = node();
+    let (ear, mut heard) = ear();
+    let (begun, mut begins) = mpsc::unbounded_channel();
+    let (go_on, goes_on) = channel();
+    let slow = Slow { begun, goes_on: Mutex::new(goes_on) };
+    node.resolver(Scheme::Registry("names".into()), Arc::new(slow));
+    let pid = node.start(worker("a"), ear, 1).unwrap();
+    within(heard.recv()).await;
+    node.stop(&pid, ExitReason::Shutdown, Shutdown::default());
+    within(begins.recv()).await;
+    assert!(!node.is_alive(&pid));
+    let mut close = pin!(node.close(Duration::from_secs(10)));
+    let waits = poll_fn(|context| Poll::Ready(close.as_mut().poll(context).is_pending())).await;
+    assert!(waits, "its names are not taken back yet");
+    go_on.send(()).unwrap();
+    assert_eq!(within(close).await, 0);
 }
