@@ -24,6 +24,8 @@ struct Member {
     begun: Vec<(u64, Pid)>,
     running: BTreeMap<Pid, u64>,
     answers: Vec<Answer>,
+    /// Whose lease it asked about.
+    doubts: BTreeSet<NodeId>,
 }
 
 /// Two voters of three. The third one is never there.
@@ -31,6 +33,8 @@ struct Two {
     members: [Member; 2],
     /// They reach each other.
     met: bool,
+    /// The membership lists `one` no more: it lives again as a later incarnation. Its lease is not known to be over.
+    replaced: bool,
     third: Presence,
     /// Kinds of messages that are lost.
     lost: &'static [&'static str],
@@ -45,10 +49,12 @@ impl Two {
             let options = Options { quorum: Quorum::Majority, ..Options::default() };
             let machine = Children::new(id.clone(), "s", options);
             let (begun, running, answers) = (Vec::new(), BTreeMap::new(), Vec::new());
-            Member { id, machine, inbox: VecDeque::new(), ready: false, begun, running, answers }
+            let (inbox, doubts) = (VecDeque::new(), BTreeSet::new());
+            Member { id, machine, inbox, ready: false, begun, running, answers, doubts }
         };
         let members = [member("one"), member("two")];
-        Self { members, met: false, third: Presence::Gone, lost: &[], at: Duration::ZERO, next: 0 }
+        let (lost, at) = (&[][..], Duration::ZERO);
+        Self { members, met: false, replaced: false, third: Presence::Gone, lost, at, next: 0 }
     }
 
     fn now(&self) -> Now {
@@ -58,7 +64,7 @@ impl Two {
     /// Whether `of` holds its lease. As far as it knows, those that it does not reach have lost theirs.
     fn lease(&mut self, of: usize, held: bool) {
         let mut over = BTreeSet::new();
-        over.extend((!self.met).then(|| self.members[1 - of].id.clone()));
+        over.extend((!self.met && !self.replaced).then(|| self.members[1 - of].id.clone()));
         over.extend((self.third == Presence::Gone).then(|| node("three")));
         let now = self.now();
         self.members[of].machine.set_standing(now, held, 1, over);
@@ -74,11 +80,12 @@ impl Two {
         let (now, ready) = (self.now(), self.members.each_ref().map(|member| member.ready));
         for of in 0..2 {
             let other = if self.met { Presence::Alive } else { Presence::Gone };
-            let hosts = BTreeMap::from([
+            let mut hosts = BTreeMap::from([
                 (self.members[of].id.clone(), host(Presence::Alive, ready[of])),
                 (self.members[1 - of].id.clone(), host(other, ready[1 - of])),
                 (node("three"), host(self.third, true)),
             ]);
+            hosts.retain(|id, _| !self.replaced || of == 0 || *id != self.members[0].id);
             self.members[of].machine.set_members(now, hosts);
         }
         self.settle();
@@ -141,7 +148,8 @@ impl Two {
             Effect::Answer { answer, .. } => member.answers.push(answer),
             Effect::Ready => member.ready = true,
             Effect::Unready => member.ready = false,
-            Effect::Idle | Effect::Doubt(_) | Effect::Event(_) => {}
+            Effect::Doubt(node) => drop(member.doubts.insert(node)),
+            Effect::Idle | Effect::Event(_) => {}
         }
     }
 
@@ -270,4 +278,28 @@ fn who_lacks_what_a_member_has_told_of_is_not_ready() {
     two.pass(Duration::from_secs(3));
     assert!(two.members[1].machine.record(&"c".into()).is_some());
     assert!(two.members[1].ready);
+}
+
+#[test]
+fn the_lease_of_a_member_that_was_replaced_is_asked_about_and_what_it_ran_is_taken_over_then() {
+    let mut two = Two::new();
+    two.met = true;
+    two.lease(0, true);
+    two.lease(1, true);
+    two.pass(Duration::from_secs(2));
+    two.start(0);
+    two.init(0, true);
+    two.init(1, true);
+    let id = two.members[0].id.clone();
+    assert_eq!(two.members[1].machine.record(&"c".into()).unwrap().owner, id);
+    (two.met, two.replaced) = (false, true);
+    two.lease(1, true);
+    two.pass(Duration::from_secs(5));
+    assert!(two.members[1].begun.is_empty(), "its lease may not be over");
+    assert_eq!(two.members[1].doubts, [id].into());
+    two.replaced = false;
+    two.lease(1, true);
+    two.pass(Duration::from_secs(2));
+    two.init(1, true);
+    assert_eq!(two.members[1].running.len(), 1);
 }

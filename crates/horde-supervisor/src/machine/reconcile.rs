@@ -178,14 +178,16 @@ impl Children {
     }
 
     fn heal_strangers(&mut self, now: Now) {
+        if self.options.quorum != Quorum::None {
+            // Whoever the membership does not list any more, or has never listed, and whose lease may not be over for all that.
+            let in_doubt = |node: &&NodeId| !self.roster.lists(node) && !self.roster.is_gone(node);
+            self.effects.extend(self.owned.keys().filter(in_doubt).cloned().map(Effect::Doubt));
+            return;
+        }
         let unseen: Vec<NodeId> =
             self.owned.keys().filter(|node| !self.roster.is_known(node)).cloned().collect();
         self.strangers.retain(|node, _| unseen.contains(node));
         for node in unseen {
-            if self.options.quorum != Quorum::None {
-                self.effects.push_back(Effect::Doubt(node));
-                continue;
-            }
             let since = *self.strangers.entry(node.clone()).or_insert(now.monotonic);
             if since == Duration::MAX || since + STRANGER <= now.monotonic {
                 self.strangers.insert(node.clone(), Duration::MAX);

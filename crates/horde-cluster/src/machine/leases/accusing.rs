@@ -256,15 +256,20 @@ impl Leases {
 
     /// A member is in a later term than it was accused in: it had stopped everything before.
     pub(super) fn left_behind(&mut self, id: &NodeId, term: u64) {
+        let mut over = self.members.get(id) == Some(&MemberStatus::Down);
         match self.cases.get_mut(id).filter(|case| case.term < term) {
-            Some(case) if case.replace_at.is_some() => drop(self.cases.remove(id)),
+            Some(case) if case.replace_at.is_some() => {
+                self.cases.remove(id);
+                // Its life may be replaced by now, and nothing else would have it accused in that term.
+                over |= !self.members.contains_key(id);
+            }
             Some(case) if !case.withdrawn => {
                 case.term = term;
                 self.begin_round(id);
             }
             _ => {}
         }
-        if self.members.get(id) == Some(&MemberStatus::Down) {
+        if over {
             self.accuse(id);
         }
     }

@@ -224,6 +224,24 @@ fn what_was_promised_in_a_term_that_is_over_counts_in_no_later_one() {
 }
 
 #[test]
+fn a_life_that_was_replaced_is_given_up_again_when_a_later_term_of_it_becomes_known() {
+    let mut world = World::new(12, 3, 0);
+    world.loss = 0;
+    world.run(2_000);
+    let (one, two, dead) = (id(0, 1), id(1, 1), id(2, 1));
+    world.sides(&[&[0, 1], &[2]]);
+    world.run(4_000);
+    assert!(world.nodes[&one].leases.standing().given_up.contains(&dead));
+    world.restart(&dead);
+    let later = LeaseFrame::Later { accused: dead.clone(), term: 2 }.encode();
+    let now = world.clock(&one);
+    world.nodes.get_mut(&one).unwrap().leases.frame(now, &two, &later);
+    assert!(!world.nodes[&one].leases.standing().given_up.contains(&dead), "it may have acted in that term");
+    world.run(4_000);
+    assert!(world.nodes[&one].leases.standing().given_up.contains(&dead));
+}
+
+#[test]
 fn a_promise_that_nobody_relies_on_is_given_back_by_whoever_took_it_over() {
     let mut world = World::new(9, 3, 0);
     world.loss = 0;
