@@ -157,6 +157,11 @@ impl Record {
         matches!(&self.wanted, Wanted::Ended(end) if *end != End::NotStarted)
     }
 
+    /// Whether it tells of more than attempts to start it, which may have failed before one did not.
+    pub(crate) fn has_run(&self) -> bool {
+        self.state != ChildState::Starting || self.is_over()
+    }
+
     /// Whether it ends every run of that life.
     #[must_use]
     pub fn ends(&self, life: u64) -> bool {

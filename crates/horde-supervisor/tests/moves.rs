@@ -82,10 +82,11 @@ impl Pair {
             self.members[of].machine.start(now, id, Arc::new(spec()), Duration::from_secs(60));
         }
         self.settle();
-        let failing = self.members[of].failing.as_mut().map(std::mem::take);
-        for token in failing.into_iter().flatten() {
-            let why = StartError::Init(ExitReason::Error("no".to_owned()));
-            self.members[of].machine.started(now, token, Err(why));
+        for member in &mut self.members {
+            for token in member.failing.as_mut().map(std::mem::take).into_iter().flatten() {
+                let why = StartError::Init(ExitReason::Error("no".to_owned()));
+                member.machine.started(now, token, Err(why));
+            }
         }
         self.settle();
     }
@@ -319,6 +320,29 @@ fn attempts_that_fail_on_one_side_of_a_split_do_not_end_what_runs_on_the_other()
     pair.look();
     pair.pass(5);
     assert_eq!(of_d(&pair), CHILDREN);
+}
+
+#[test]
+fn an_acknowledged_start_is_made_anew_though_all_that_is_known_of_it_is_an_attempt_that_failed() {
+    let mut pair = Pair::join_held();
+    pair.members[1].failing = Some(Vec::new());
+    pair.start_on(0, "d");
+    let heard = std::mem::take(&mut pair.members[0].inbox);
+    pair.members[1].failing = None;
+    let begun = pair.members[1].begun;
+    pair.start_on(0, "d");
+    assert!(pair.members[1].begun > begun, "some of them run there");
+    let (now, two) = (pair.now(), pair.members[1].id.clone());
+    for message in heard {
+        pair.members[0].machine.receive(now, &two, message);
+    }
+    // What it says of those that run never comes.
+    pair.members[0].inbox.clear();
+    pair.split = true;
+    pair.look();
+    pair.pass(5);
+    let here = pair.members[0].processes.values().filter(|(_, claim)| claim.child.starts_with('d'));
+    assert_eq!(here.count(), CHILDREN);
 }
 
 #[test]

@@ -323,7 +323,8 @@ impl Children {
     /// Keeps an acknowledged start until our own map shows it: if its host goes down first, it is started anew.
     fn remember(&mut self, wish: &Wish, result: &Result<Pid, StartError>) {
         let Ok(pid) = result else { return };
-        if self.replica.get(&wish.id).is_none_or(|record| record.request != wish.request) {
+        if self.replica.get(&wish.id).is_none_or(|record| record.request != wish.request || !record.has_run())
+        {
             let again = Wish { again: true, ..wish.clone() };
             self.acknowledged.insert(wish.id.clone(), (again, pid.node().clone()));
         }

@@ -77,7 +77,9 @@ impl Children {
 
     /// A record is there: whoever waited for it goes on.
     fn shown(&mut self, now: Now, id: &ChildId, record: &Arc<Record>) {
-        self.acknowledged.remove(id);
+        if record.has_run() {
+            self.acknowledged.remove(id);
+        }
         if let Some(coordination) = self.coordinations.get(id).filter(|c| c.is_shown_by(record)) {
             match (&coordination.done, record.pid()) {
                 (Some(_), _) => drop(self.coordinations.remove(id)),
