@@ -137,7 +137,9 @@ impl Membership {
             Some(known) if known.record.id == *about => match &mut known.inquiry {
                 Some(inquiry) if inquiry.own == Own::Silent => Some(Answer::Silent),
                 Some(inquiry) => {
-                    inquiry.owed.insert(from.clone(), round);
+                    // Questions may come in another order than they were asked in: the answer is to the latest.
+                    let owed = inquiry.owed.entry(from.clone()).or_insert(round);
+                    *owed = round.max(*owed);
                     None
                 }
                 None if linked => {

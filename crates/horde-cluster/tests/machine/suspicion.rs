@@ -163,6 +163,18 @@ fn a_question_is_answered_by_a_fresh_probe() {
 }
 
 #[test]
+fn of_questions_that_come_in_another_order_than_they_were_asked_in_the_latest_is_answered() {
+    let (a, b) = (id("a", 1), id("b", 1));
+    let mut bench = Bench::with(&[&a, &b]);
+    for round in [77, 79, 78] {
+        bench.frame(&b, &Frame::Ask { about: a.clone(), round });
+    }
+    let (_, probe) = bench.probes[0].clone();
+    bench.input(Input::Probed { probe, answered: true });
+    assert!(bench.sent.contains(&(b, Frame::Answer { about: a, round: 79, answer: Answer::Alive })));
+}
+
+#[test]
 fn a_node_that_is_called_down_objects_with_its_counter_and_keeps_its_incarnation() {
     let a = id("a", 1);
     let mut bench = Bench::with(&[&a]);
