@@ -9,7 +9,9 @@ use std::time::Duration;
 use delta_crdt::{Message, Now};
 use horde_process::{Pid, Shutdown};
 use horde_supervisor::machine::{Answer, Children, Effect, Host, Presence};
-use horde_supervisor::{ChildId, Options, Quorum, Record, Restart, Spec, StartError};
+use horde_supervisor::{
+    ChildId, Options, Quorum, Record, Redistribution, Request, Restart, Spec, StartError,
+};
 use horde_transport::{NodeId, NodeName, RequestError};
 
 type Sync = Message<ChildId, Arc<Record>>;
@@ -36,6 +38,8 @@ struct Two {
     /// The membership lists `one` no more: it lives again as a later incarnation. Its lease is not known to be over.
     replaced: bool,
     third: Presence,
+    /// Requests stay on their way, and what `one` writes does not come to `two`.
+    late: Option<Vec<(usize, u64, Request)>>,
     /// Kinds of messages that are lost.
     lost: &'static [&'static str],
     at: Duration,
@@ -46,7 +50,11 @@ impl Two {
     fn new() -> Self {
         let member = |name: &str| {
             let id = node(name);
-            let options = Options { quorum: Quorum::Majority, ..Options::default() };
+            let options = Options {
+                quorum: Quorum::Majority,
+                redistribution: Redistribution::Active,
+                ..Options::default()
+            };
             let machine = Children::new(id.clone(), "s", options);
             let (begun, running, answers) = (Vec::new(), BTreeMap::new(), Vec::new());
             let (inbox, doubts) = (VecDeque::new(), BTreeSet::new());
@@ -54,7 +62,7 @@ impl Two {
         };
         let members = [member("one"), member("two")];
         let (lost, at) = (&[][..], Duration::ZERO);
-        Self { members, met: false, replaced: false, third: Presence::Gone, lost, at, next: 0 }
+        Self { members, met: false, replaced: false, third: Presence::Gone, late: None, lost, at, next: 0 }
     }
 
     fn now(&self) -> Now {
@@ -102,7 +110,10 @@ impl Two {
                     self.perform(of, effect);
                 }
                 while let Some((to, message)) = self.members[of].machine.poll_sync() {
-                    if self.met && to == self.members[1 - of].id && !self.lost.contains(&message.kind()) {
+                    let asks = matches!(message.kind(), "question" | "answer");
+                    let late = of == 0 && self.late.is_some() && !asks;
+                    let lost = late || self.lost.contains(&message.kind());
+                    if self.met && to == self.members[1 - of].id && !lost {
                         self.members[1 - of].inbox.push_back(message);
                     }
                 }
@@ -139,9 +150,10 @@ impl Two {
             Effect::Request { number, .. } if !self.met => {
                 member.machine.reply(now, number, Err(RequestError::Timeout));
             }
-            Effect::Request { number, request, .. } => {
-                self.members[1 - of].machine.request(now, number, request);
-            }
+            Effect::Request { number, request, .. } => match &mut self.late {
+                Some(late) => late.push((of, number, request)),
+                None => self.members[1 - of].machine.request(now, number, request),
+            },
             Effect::Respond { responder, response } => {
                 self.members[1 - of].machine.reply(now, responder, Ok(response));
             }
@@ -154,8 +166,12 @@ impl Two {
     }
 
     fn start(&mut self, of: usize) {
+        self.start_child(of, "c");
+    }
+
+    fn start_child(&mut self, of: usize, id: &str) {
         let (now, spec) = (self.now(), Arc::new(spec()));
-        self.members[of].machine.start(now, ChildId::from("c"), spec, Duration::from_secs(60));
+        self.members[of].machine.start(now, ChildId::from(id), spec, Duration::from_secs(60));
         self.settle();
     }
 
@@ -302,4 +318,58 @@ fn the_lease_of_a_member_that_was_replaced_is_asked_about_and_what_it_ran_is_tak
     two.pass(Duration::from_secs(2));
     two.init(1, true);
     assert_eq!(two.members[1].running.len(), 1);
+}
+
+#[test]
+fn what_was_offered_before_the_lease_was_lost_is_not_started_beside_an_offer_that_comes_late() {
+    let mut two = Two::new();
+    two.lease(0, true);
+    for number in 0..8 {
+        two.start_child(0, &format!("c{number}"));
+    }
+    two.init(0, true);
+    two.lease(1, true);
+    (two.met, two.late) = (true, Some(Vec::new()));
+    two.lease(0, true);
+    two.lease(1, true);
+    two.pass(Duration::from_secs(2));
+    let offers = two.late.as_ref().unwrap().len();
+    assert!(offers > 0, "some of them belong on the other one");
+    two.lease(0, false);
+    two.lease(0, true);
+    two.pass(Duration::from_secs(2));
+    two.init(0, true);
+    // What was asked arrives after all, in its order.
+    for (of, number, request) in two.late.take().unwrap() {
+        let now = two.now();
+        two.members[1 - of].machine.request(now, number, request);
+        two.settle();
+        two.init(1, true);
+    }
+    let running: Vec<_> = two.members.iter().flat_map(|member| member.running.keys()).collect();
+    assert_eq!(running.len(), 8, "{running:?}");
+}
+
+#[test]
+fn a_child_that_was_moving_here_is_claimed_as_soon_as_the_lease_of_its_owner_is_over() {
+    let mut two = Two::new();
+    two.lease(0, true);
+    for number in 0..8 {
+        two.start_child(0, &format!("c{number}"));
+    }
+    two.init(0, true);
+    two.lease(1, true);
+    two.met = true;
+    two.lease(0, true);
+    two.lease(1, true);
+    two.pass(Duration::from_secs(2));
+    assert!(!two.members[1].begun.is_empty(), "some of them belong on the other one");
+    two.met = false;
+    two.lease(1, true);
+    let own = two.members[1].id.clone();
+    let claimed = two.members[1].machine.records().filter(|(_, record)| record.owner == own);
+    assert_eq!(claimed.count(), 8, "what was on its way here, and what is taken over");
+    two.pass(Duration::from_secs(2));
+    two.init(1, true);
+    assert_eq!(two.members[1].running.len(), 8);
 }

@@ -102,21 +102,8 @@ impl Children {
         let Launch { wish, life, generation, strikes, state, kind } = launch;
         let stamp = self.replica.stamp(now).to_bits();
         let rank = ClaimRank { life, config_epoch: self.epoch, generation, stamp, owner: self.me.clone() };
-        let kind = Some(kind);
-        let run = Run {
-            wish,
-            rank,
-            strikes,
-            pid: None,
-            phase: Phase::Starting(kind),
-            restarts,
-            origins,
-            enders: Vec::new(),
-            given: None,
-            after: None,
-            raised: None,
-        };
-        let id = run.wish.id.clone();
+        let id = wish.id.clone();
+        let run = Run { restarts, origins, ..Run::new(wish, rank, strikes, Phase::Starting(Some(kind))) };
         self.begin(run, state);
         self.claim(now, &id);
     }

@@ -7,11 +7,11 @@ use horde_transport::{NodeId, RequestError};
 
 use super::launch::record_of;
 use super::requests::Purpose;
-use super::run::{Phase, Why};
-use super::{ChildState, Children, Event, Now, Wanted};
+use super::run::{Phase, Run, Why};
+use super::{ChildId, ChildState, Children, Event, Now, Record, Wanted};
 use crate::config::Redistribution;
 use crate::error::StartError;
-use crate::frame::{Launch, LaunchKind, Request, Response};
+use crate::frame::{Launch, LaunchKind, Request, Response, Wish};
 
 impl Children {
     /// Moves all children away and takes no new ones. [`Children::is_drained`] says when none is left here.
@@ -31,7 +31,7 @@ impl Children {
     /// Offers again what nobody would have before.
     pub(super) fn offer_again(&mut self, now: Now) {
         let waiting =
-            self.runs.iter().filter(|(_, run)| matches!(run.phase, Phase::HandingOver { asked: false, .. }));
+            self.runs.iter().filter(|(_, run)| matches!(run.phase, Phase::HandingOver { asked: None, .. }));
         let tokens: Vec<u64> = waiting.map(|(token, _)| *token).collect();
         for token in tokens {
             self.offer(now, token);
@@ -83,7 +83,20 @@ impl Children {
     pub(super) fn hand_over(&mut self, now: Now, token: u64, state: Option<State>) {
         let Some(run) = self.runs.get_mut(&token) else { return };
         run.pid = None;
-        run.phase = Phase::HandingOver { state, tried: BTreeSet::new(), asked: false, unsure: None };
+        run.phase = Phase::HandingOver { state, tried: BTreeSet::new(), asked: None, unsure: None };
+        self.offer(now, token);
+    }
+
+    /// This node offered the child to `to` before it lost its lease, and never heard what came of it: the same offer, once more,
+    /// finds what runs there, and what is still on its way finds that.
+    pub(super) fn offer_anew(&mut self, now: Now, id: &ChildId, record: &Record, to: NodeId) {
+        let Record { spec, request, strikes, .. } = record;
+        let wish = Wish { id: id.clone(), spec: spec.clone(), request: *request, again: false };
+        let (tried, unsure) = (BTreeSet::new(), Some(to));
+        let phase = Phase::HandingOver { state: None, tried, asked: None, unsure };
+        let token = self.number();
+        self.run_of.insert(id.clone(), token);
+        self.runs.insert(token, Run::new(wish, record.rank(), *strikes, phase));
         self.offer(now, token);
     }
 
@@ -103,7 +116,7 @@ impl Children {
         let generation = run.rank.generation + 1;
         match host {
             Some(host) if host != self.me => {
-                *asked = true;
+                *asked = Some(host.clone());
                 let launch = Launch { wish, life, generation, strikes, state, kind: LaunchKind::Move };
                 self.ask(host.clone(), Request::Launch(launch), Purpose::HandOver { token, to: host });
             }
@@ -132,7 +145,7 @@ impl Children {
     ) {
         let Some(run) = self.runs.get_mut(&token) else { return };
         let Phase::HandingOver { tried, asked, unsure, .. } = &mut run.phase else { return };
-        *asked = false;
+        *asked = None;
         let silent = matches!(outcome, Err(RequestError::Timeout));
         match outcome {
             Ok(Response::Started(Ok(pid) | Err(StartError::AlreadyStarted(pid)))) => {

@@ -24,6 +24,8 @@ const BLAME: Duration = Duration::from_secs(5);
 pub(super) struct Patience {
     /// Children that another member has taken from here, and whose record does not say so here yet: who, until when.
     handed: BTreeMap<ChildId, (NodeId, Duration)>,
+    /// Children that were offered to another member before the lease was lost, and may run there for all that this node knows.
+    offered: BTreeMap<ChildId, NodeId>,
     /// Members that are here anew, since when: what they know is not all known here yet.
     meeting: BTreeMap<NodeId, Duration>,
     /// Since when owners of children are gone.
@@ -45,11 +47,23 @@ impl Patience {
     /// The child runs here again.
     pub(super) fn is_back(&mut self, id: &ChildId) {
         self.handed.remove(id);
+        self.offered.remove(id);
+    }
+
+    /// `to` was offered the child, and may have it.
+    pub(super) fn offered(&mut self, id: ChildId, to: NodeId) {
+        self.offered.insert(id, to);
+    }
+
+    /// To whom the child was offered, once.
+    pub(super) fn take_offer(&mut self, id: &ChildId) -> Option<NodeId> {
+        self.offered.remove(id)
     }
 
     /// Forgets who was handed over and is not in `mine` any more, or whose taker is gone or late.
     pub(super) fn recall(&mut self, now: Duration, mine: &BTreeSet<ChildId>, gone: impl Fn(&NodeId) -> bool) {
         self.handed.retain(|id, (to, until)| mine.contains(id) && now < *until && !gone(to));
+        self.offered.retain(|id, to| mine.contains(id) && !gone(to));
     }
 
     pub(super) fn meets(&mut self, now: Duration, node: NodeId) {

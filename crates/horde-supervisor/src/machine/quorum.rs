@@ -8,7 +8,7 @@ use horde_transport::NodeId;
 
 use super::coordinate::Caller;
 use super::faults::Fault;
-use super::run::{Origin, Phase, Why};
+use super::run::{Origin, Phase, Run, Why};
 use super::{Answer, ChildId, ChildState, Children, Effect, End, Now, Record, Restart, Wish};
 use crate::config::Quorum;
 use crate::error::StartError;
@@ -80,7 +80,11 @@ impl Children {
                 }
                 Shutdown::BrutalKill
             }
-            Phase::Backoff | Phase::HandingOver { .. } => {
+            Phase::Backoff => return self.ended_without_quorum(now, token),
+            Phase::HandingOver { asked, unsure, .. } => {
+                if let Some(to) = asked.take().or(unsure.take()) {
+                    self.patience.offered(run.wish.id.clone(), to);
+                }
                 return self.ended_without_quorum(now, token);
             }
         };
@@ -215,6 +219,26 @@ impl Children {
         if matches!(run.phase, Phase::Starting(Some(LaunchKind::Takeover))) {
             let record = super::launch::record_of(run, super::Wanted::Run, ChildState::Starting);
             self.put(now, id.clone(), record);
+        }
+    }
+
+    /// Under a quorum: who was moving a child here answers for it no more, its lease being over. This node does, before others take
+    /// the child over that see nothing of its `init` here.
+    pub(super) fn claim_moves(&mut self, now: Now) {
+        if self.options.quorum == Quorum::None {
+            return;
+        }
+        let is_orphan = |run: &Run| {
+            let record = self.replica.get(&run.wish.id).filter(|record| record.rank() < run.rank);
+            matches!(run.phase, Phase::Starting(Some(LaunchKind::Move)))
+                && record.is_some_and(|record| record.is_wanted() && self.roster.is_gone(&record.owner))
+        };
+        let orphans = self.runs.values().filter(|run| is_orphan(run)).map(|run| run.wish.id.clone());
+        for id in orphans.collect::<Vec<_>>() {
+            if let Some(run) = self.run_of.get(&id).and_then(|token| self.runs.get_mut(token)) {
+                run.phase = Phase::Starting(Some(LaunchKind::Takeover));
+            }
+            self.claim(now, &id);
         }
     }
 

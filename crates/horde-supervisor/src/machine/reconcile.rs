@@ -213,6 +213,10 @@ impl Children {
             mine.iter().filter(|id| !self.run_of.contains_key(*id) && !elsewhere(id)).cloned().collect();
         for id in lost {
             let Some(record) = self.replica.get(&id).cloned() else { continue };
+            if let Some(to) = self.patience.take_offer(&id) {
+                self.offer_anew(now, &id, &record, to);
+                continue;
+            }
             let launch = Launch {
                 wish: Wish {
                     id: id.clone(),

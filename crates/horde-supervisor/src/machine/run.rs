@@ -32,6 +32,25 @@ pub(super) struct Run {
     pub(super) raised: Option<(u64, Option<State>)>,
 }
 
+impl Run {
+    /// A run of which nobody waits for anything yet.
+    pub(super) fn new(wish: Wish, rank: ClaimRank, strikes: u32, phase: Phase) -> Self {
+        Self {
+            wish,
+            rank,
+            strikes,
+            pid: None,
+            phase,
+            restarts: VecDeque::new(),
+            origins: Vec::new(),
+            enders: Vec::new(),
+            given: None,
+            after: None,
+            raised: None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Phase {
     /// `init` runs. A takeover or move leaves the record that stands alone until it has answered; a restart is `None`.
@@ -41,11 +60,11 @@ pub(super) enum Phase {
     Stopping(Why),
     /// It ended and waits for its restart.
     Backoff,
-    /// It has ended here and is handed to another member: who was offered it in vain, and whether one is asked now.
+    /// It has ended here and is handed to another member: who was offered it in vain, and who is asked now.
     HandingOver {
         state: Option<State>,
         tried: BTreeSet<NodeId>,
-        asked: bool,
+        asked: Option<NodeId>,
         /// Who was offered it and gave no answer: it may run there, so nobody else is asked while that one is here.
         unsure: Option<NodeId>,
     },

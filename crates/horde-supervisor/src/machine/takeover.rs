@@ -91,6 +91,7 @@ impl Children {
 
     /// Takes over what gone members ran, and turns starts that they were to serve elsewhere.
     pub(super) fn heal(&mut self, now: Now) {
+        self.claim_moves(now);
         let gone: Vec<NodeId> = self.owned.keys().filter(|node| self.roster.is_gone(node)).cloned().collect();
         for node in gone {
             let children = self.owned.get(&node).cloned().unwrap_or_default();

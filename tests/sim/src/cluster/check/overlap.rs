@@ -16,6 +16,9 @@ const WAKING: Duration = Duration::from_millis(250);
 /// So long a lease holds that is not renewed.
 const LEASE: Duration = Duration::from_millis(2_200);
 
+/// So long it takes two that claimed a child to learn of each other where frames are lost: what repairs that may be lost too.
+const IF_LOST: Duration = Duration::from_secs(4);
+
 /// A child as a node has it: the generation in which it claimed it, and the one that its restarts here came to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claimed {
@@ -84,7 +87,8 @@ impl World {
             let (alike, other) = (theirs.is_some_and(|claim| claim.since == claimed), other.id.clone());
             if claimed == 1 || alike {
                 // Claimed on two sides, neither of which knows of the other: until the lease of one is over.
-                self.twins.entry(key).or_insert(self.queue.now + LEASE + WAKING);
+                let learns = if self.plan.streams { LEASE } else { IF_LOST };
+                self.twins.entry(key).or_insert(self.queue.now + learns + WAKING);
                 return;
             }
             if self.twins.get(&key).is_some_and(|until| self.queue.now < *until) {
