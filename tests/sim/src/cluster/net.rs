@@ -219,7 +219,9 @@ impl World {
 
     pub(crate) fn idle(&mut self, conn: u64, (a, b): (usize, usize), end: usize, stamp: [u64; 4]) {
         let blocked = !self.net.pair(a, b) || !self.nodes[a].answers() || !self.nodes[b].answers();
-        if blocked && self.stamp(a, b) == stamp {
+        // Whoever has lost it already does not answer over it any more, though the way may be free again.
+        let half = !self.holds(if end == a { b } else { a }, conn);
+        if half || blocked && self.stamp(a, b) == stamp {
             self.close_end(end, conn, DownReason::Lost("no sign of life".to_owned()));
         }
     }

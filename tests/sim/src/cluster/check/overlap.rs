@@ -17,7 +17,7 @@ const WAKING: Duration = Duration::from_millis(250);
 const LEASE: Duration = Duration::from_millis(2_200);
 
 /// So long it takes two that claimed a child to learn of each other where frames are lost: what repairs that may be lost too.
-const IF_LOST: Duration = Duration::from_secs(4);
+const IF_LOST: Duration = Duration::from_secs(10);
 
 /// A child as a node has it: the generation in which it claimed it, and the one that its restarts here came to.
 #[derive(Debug, Clone, Copy)]

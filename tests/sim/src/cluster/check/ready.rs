@@ -54,8 +54,11 @@ impl World {
         if known && agreed { all } else { Vec::new() }
     }
 
-    fn is_old(&self, since: Option<&Duration>) -> bool {
-        since.is_some_and(|since| *since + self.old() <= self.queue.now)
+    /// Whether what a teacher knows since then was there when `node` asked it. Where frames are lost, what it answered may have
+    /// taken any time to come: there it counts if it was known before the node began.
+    fn is_old(&self, node: usize, since: Option<&Duration>) -> bool {
+        let before = |since: &Duration| self.plan.streams || *since <= self.nodes[node].born();
+        since.is_some_and(|since| *since + self.old() <= self.queue.now && before(since))
     }
 
     /// A registry says that it is ready.
@@ -66,7 +69,7 @@ impl World {
         let missing = teachers.iter().find_map(|other| {
             let own = |key: &Key| other.names.get(key).is_some_and(|entry| *entry.pid.node() == other.id);
             let taught = |teacher: &&SimNode, key: &Key| {
-                teacher.names.get(key).is_some() && self.is_old(teacher.knows_names.get(key))
+                teacher.names.get(key).is_some() && self.is_old(node, teacher.knows_names.get(key))
             };
             let lacks = self.keys().find(|key| {
                 own(key) && !names.holds(key) && teachers.iter().all(|teacher| taught(teacher, key))
@@ -85,7 +88,7 @@ impl World {
         let missing = teachers.iter().find_map(|other| {
             let lacks = other.children.records().find(|(id, record)| {
                 let own = record.owner == other.id && record.is_wanted();
-                let taught = |teacher: &&SimNode| self.is_old(teacher.knows_children.get(*id));
+                let taught = |teacher: &&SimNode| self.is_old(node, teacher.knows_children.get(*id));
                 own && children.record(id).is_none() && teachers.iter().all(taught)
             });
             lacks.map(|(id, _)| format!("{id}, which is of {:?}", other.id))
