@@ -1,7 +1,7 @@
 //! The network between the nodes: connections, and what happens to frames on their way.
 //!
 //! It keeps what the `Network` seam promises and no more: a frame arrives at most once per connection over streams, in the
-//! order of its lane; over the rougher network frames are lost, come twice and overtake each other. A connection that
+//! order of its lane; over the rougher network frames are lost, come twice (but for requests) and overtake each other. A connection that
 //! does not get through is lost after a while, at each end in its own time.
 
 use std::collections::VecDeque;
@@ -344,7 +344,9 @@ impl World {
             after += Duration::from_millis(self.rng.between(20, 200));
         }
         let life = self.net.conn(conn).map_or(0, |conn| conn.ends[1 - way].1);
-        if !self.plan.streams && self.rng.chance(self.plan.twice) {
+        // A request arrives once if at all: its number says so to the transport.
+        let request = matches!(frame, Frame::Ask { .. } | Frame::Call { .. } | Frame::Letter { .. });
+        if !self.plan.streams && !request && self.rng.chance(self.plan.twice) {
             let again = after + self.transit() * 3;
             let arrival = Arrival::Frame(conn, from, frame.clone());
             self.queue.after(again, Happening::Arrive { node: to, life, arrival });
