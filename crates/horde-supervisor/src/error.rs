@@ -53,7 +53,7 @@ pub enum StartError {
     /// The supervisor stops; nothing was started.
     #[error("this supervisor is stopping; nothing was started")]
     Stopping,
-    /// The deadline passed first: the child may have started, or may yet.
+    /// The deadline passed first: the child may have started, or may yet. Or it was ended before it ran.
     #[error("no answer in time; the child `{id}` may have started or may yet start")]
     Unknown {
         /// The child's id, to look it up.

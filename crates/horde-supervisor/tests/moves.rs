@@ -9,7 +9,9 @@ use std::time::Duration;
 use delta_crdt::{Message, Now};
 use horde_process::{Claim, ExitReason, Pid, Shutdown};
 use horde_supervisor::machine::{Children, Effect, Host, Presence};
-use horde_supervisor::{ChildId, Options, Record, Redistribution, Restart, Spec, StartError};
+use horde_supervisor::{
+    ChildId, Options, Record, Redistribution, Request, RequestId, Restart, Spec, StartError, Wish,
+};
 use horde_transport::{NodeId, NodeName, RequestError, SendError};
 
 const CHILDREN: usize = 20;
@@ -37,6 +39,8 @@ struct Pair {
     unanswered: bool,
     /// Neither reaches the other, and each knows that.
     split: bool,
+    /// In a split what one writes comes to the other all the same, by way of others.
+    relayed: bool,
     at: Duration,
     next: u64,
 }
@@ -62,8 +66,8 @@ impl Pair {
             }
         };
         let members = [member("one", Presence::Alive), member("two", Presence::Gone)];
-        let mut pair =
-            Self { members, held: false, unanswered: false, split: false, at: Duration::ZERO, next: 0 };
+        let (held, unanswered, split, relayed) = (false, false, false, false);
+        let mut pair = Self { members, held, unanswered, split, relayed, at: Duration::ZERO, next: 0 };
         pair.look();
         pair.start("c");
         assert_eq!(pair.running(), all());
@@ -149,7 +153,7 @@ impl Pair {
                     self.perform(of, effect);
                 }
                 while let Some((_, message)) = self.members[of].machine.poll_sync() {
-                    if !self.split {
+                    if !self.split || self.relayed && message.kind() == "op" {
                         self.members[1 - of].inbox.push_back(message);
                     }
                 }
@@ -359,6 +363,42 @@ fn splits_that_heal_do_not_fail_a_child_for_the_death_of_its_nodes() {
         pair.pass(2);
     }
     assert_eq!(pair.running(), all());
+}
+
+#[test]
+fn members_that_take_each_other_for_gone_and_live_do_not_fail_what_they_take_from_each_other() {
+    let mut pair = Pair::join_held();
+    pair.held = false;
+    pair.pass(3);
+    let begun = pair.members[0].begun;
+    (pair.split, pair.relayed) = (true, true);
+    pair.look();
+    pair.pass(40);
+    assert!(pair.members[0].begun > begun + 4, "they were taken over and over");
+    (pair.split, pair.relayed) = (false, false);
+    pair.look();
+    pair.pass(5);
+    assert_eq!(pair.running(), all());
+}
+
+#[test]
+fn a_start_that_is_asked_for_once_more_since_its_answer_was_lost_starts_nothing_that_has_ended() {
+    let mut pair = Pair::new();
+    let (id, spec) = (ChildId::from("d"), Arc::new(spec()));
+    let mut begun_after_asking = |number| {
+        let request = RequestId { origin: 9, number };
+        let wish = Wish { id: id.clone(), spec: spec.clone(), request, again: false };
+        let now = pair.now();
+        pair.members[0].machine.request(now, 1, Request::Start { wish, hops: 1 });
+        pair.settle();
+        let begun = pair.members[0].begun;
+        pair.members[0].machine.terminate(now, &id, Duration::from_secs(60));
+        pair.settle();
+        begun
+    };
+    let first = begun_after_asking(1);
+    assert_eq!(begun_after_asking(1), first, "the same start");
+    assert_eq!(begun_after_asking(2), first + 1, "another one");
 }
 
 #[test]

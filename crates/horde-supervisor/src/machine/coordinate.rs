@@ -167,8 +167,10 @@ impl Children {
         // that the next one is in the same life: in a later one it would end what runs in this one elsewhere.
         let (life, generation) = match self.replica.get(&wish.id) {
             None => (1, 1),
-            Some(record) if record.is_over() => (record.life + 1, record.generation + 1),
-            Some(record) if !record.is_wanted() => (record.life, record.generation + 1),
+            Some(record) if record.is_over() && record.request != wish.request => {
+                (record.life + 1, record.generation + 1)
+            }
+            Some(record) if !record.is_wanted() && !record.is_over() => (record.life, record.generation + 1),
             Some(record) => {
                 let record = record.clone();
                 return self.answer_from(caller, wish, &record);
@@ -185,9 +187,13 @@ impl Children {
         self.send_launch(now, &wish.id);
     }
 
-    /// A record stands: the child runs, or will.
+    /// A record stands: the child runs, or will; or this very start was served, and what it started has ended since.
     fn answer_from(&mut self, caller: Caller, wish: Wish, record: &Record) {
         let result = match (&record.state, record.pid()) {
+            (ChildState::Running(pid), None) if record.request == wish.request => Ok(pid.clone()),
+            (_, None) if record.is_over() && record.request == wish.request => {
+                Err(StartError::Unknown { id: wish.id.to_string() })
+            }
             (_, Some(pid)) if !self.roster.is_gone(&record.owner) => {
                 let same = record.request == wish.request;
                 if same { Ok(pid.clone()) } else { Err(StartError::AlreadyStarted(pid.clone())) }

@@ -112,7 +112,10 @@ impl Children {
 
     pub(super) fn write_end(&mut self, now: Now, token: u64, end: End) {
         let Some(run) = self.runs.get(&token) else { return };
-        let record = record_of(run, Wanted::Ended(end), ChildState::Starting);
+        // Who asks for this start once more, not having heard the answer, is told which process it was.
+        let ran = run.pid.clone().filter(|_| end != End::NotStarted);
+        let record =
+            record_of(run, Wanted::Ended(end), ran.map_or(ChildState::Starting, ChildState::Running));
         self.put(now, run.wish.id.clone(), record);
     }
 

@@ -30,8 +30,8 @@ pub(super) struct Patience {
     meeting: BTreeMap<NodeId, Duration>,
     /// Since when owners of children are gone.
     gone: BTreeMap<NodeId, Duration>,
-    /// Children whose claim was learnt of late: until when nobody takes them over.
-    late: BTreeMap<ChildId, Duration>,
+    /// Children whose claim was learnt of late: whose it is, and until when nobody takes them over.
+    late: BTreeMap<ChildId, (NodeId, Duration)>,
 }
 
 impl Patience {
@@ -88,16 +88,21 @@ impl Patience {
             .map(|node| (before.remove(&node).unwrap_or(now), node))
             .map(|(at, node)| (node, at))
             .collect();
-        self.late.retain(|_, until| now < *until);
+        self.late.retain(|_, (owner, _)| self.gone.contains_key(owner));
     }
 
     /// A claim of `owner`, who is gone, was learnt of just now. True if that is late: the owner may be about to return.
     pub(super) fn is_late(&mut self, now: Duration, id: &ChildId, owner: &NodeId) -> bool {
         let late = self.gone.get(owner).is_some_and(|since| *since + LATE <= now);
         if late {
-            self.late.insert(id.clone(), now + RETURN);
+            self.late.insert(id.clone(), (owner.clone(), now + RETURN));
         }
         late
+    }
+
+    /// Whether `owner` claimed the child when it was taken for gone here already: it lived, and the child did not end it.
+    pub(super) fn was_late(&self, id: &ChildId, owner: &NodeId) -> bool {
+        self.late.get(id).is_some_and(|(late, _)| late == owner)
     }
 
     /// Whether `owner` is gone for so long that its end may be held against a child; one that nobody remembers is.
@@ -112,6 +117,6 @@ impl Patience {
 
     /// Whether nobody takes the child over yet.
     pub(super) fn waits(&self, now: Duration, id: &ChildId) -> bool {
-        self.late.get(id).is_some_and(|until| now < *until)
+        self.late.get(id).is_some_and(|(_, until)| now < *until)
     }
 }

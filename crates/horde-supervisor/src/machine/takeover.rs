@@ -146,7 +146,8 @@ impl Children {
             return self.mark_ended(now, id, &record, End::NodeDown);
         }
         let age = now.unix_ms.saturating_sub(delta_crdt::Stamp::from_bits(record.stamp).unix_ms());
-        let early = u128::from(age) < self.options.settle.as_millis();
+        let early =
+            u128::from(age) < self.options.settle.as_millis() && !self.patience.was_late(id, &record.owner);
         let strikes = if early { record.strikes + 1 } else { 0 };
         if strikes > self.options.max_restarts {
             // A split that heals looks like many deaths in a row: the verdict waits until the last one has lasted.
