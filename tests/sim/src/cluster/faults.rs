@@ -210,11 +210,14 @@ impl World {
     pub(crate) fn review(&mut self) {
         let alive = || self.nodes.iter().filter(|node| node.is_alive());
         let lives: BTreeSet<(usize, u64)> = alive().map(|node| (node.index, node.life)).collect();
-        let known = |id: &str, life: u64, ended: bool| {
-            let mut records = alive().filter_map(|node| node.children.record(&id.into()));
-            records.any(|record| tells_of(record, life, ended))
+        let knower = |id: &str, life: u64, ended: bool| {
+            let told = |node: &&SimNode| {
+                let record = node.children.record(&id.into());
+                record.is_some_and(|record| tells_of(record, life, ended))
+            };
+            alive().find(told).map(|node| (node.index, node.life))
         };
-        self.promises.crashed(|life| lives.contains(&life), known);
+        self.promises.crashed(|life| lives.contains(&life), knower);
     }
 
     pub(crate) fn revive(&mut self, node: usize) {

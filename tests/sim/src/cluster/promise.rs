@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use horde_process::{ExitReason, Pid};
 use horde_supervisor::{Restart, Spec};
+use horde_transport::NodeId;
 
 /// One life of a node.
 pub(crate) type NodeLife = (usize, u64);
@@ -34,7 +35,7 @@ pub(crate) struct Promises {
 /// What was acknowledged.
 #[derive(Debug)]
 pub(crate) struct Promise {
-    /// The node of the user.
+    /// The node of the user, or that of one who knew when it died.
     pub(crate) by: NodeLife,
     /// The node that did it.
     on: NodeLife,
@@ -51,6 +52,11 @@ pub(crate) struct Promise {
 impl Promises {
     pub(crate) fn spawned(&mut self, id: &str, pid: &Pid) {
         self.pids.insert(pid.clone(), id.to_owned());
+    }
+
+    /// Whether a process of the child was ever started on one of these nodes.
+    pub(crate) fn ran_on(&self, id: &str, nodes: &BTreeSet<NodeId>) -> bool {
+        self.pids.iter().any(|(pid, child)| child == id && nodes.contains(pid.node()))
     }
 
     /// Which child the process was started for.
@@ -140,19 +146,24 @@ impl Promises {
         }
     }
 
-    /// A node has crashed: what only it and crashed nodes knew of is void. `knows` says whether a life of a child, or its
-    /// end, is known to a node that lives.
+    /// A node has crashed: what only it and crashed nodes knew of is void. `knower` is a node that lives and knows of a life of
+    /// a child, or of its end: who ended it being gone, that one keeps the word.
     pub(crate) fn crashed(
         &mut self,
         lives: impl Fn(NodeLife) -> bool,
-        knows: impl Fn(&str, u64, bool) -> bool,
+        knower: impl Fn(&str, u64, bool) -> Option<NodeLife>,
     ) {
         let dead = |promise: &Promise| !lives(promise.by) && !lives(promise.on);
         for (id, promise) in &mut self.started {
-            promise.void |= dead(promise) && !knows(id, promise.life, false);
+            promise.void |= dead(promise) && knower(id, promise.life, false).is_none();
         }
         for (id, promise) in &mut self.ended {
-            promise.void |= dead(promise) && !knows(id, promise.life, true);
+            if dead(promise) {
+                match knower(id, promise.life, true) {
+                    Some(by) => promise.by = by,
+                    None => promise.void = true,
+                }
+            }
         }
         let open = |(node, life, _): &(usize, u64, u64)| lives((*node, *life));
         let lost: Vec<String> = self
