@@ -54,9 +54,9 @@ impl Promises {
         self.pids.insert(pid.clone(), id.to_owned());
     }
 
-    /// Whether a process of the child was ever started on one of these nodes.
-    pub(crate) fn ran_on(&self, id: &str, nodes: &BTreeSet<NodeId>) -> bool {
-        self.pids.iter().any(|(pid, child)| child == id && nodes.contains(pid.node()))
+    /// The nodes on which a process of the child was ever started.
+    pub(crate) fn nodes_of(&self, id: &str) -> impl Iterator<Item = &NodeId> {
+        self.pids.iter().filter(move |(_, child)| *child == id).map(|(pid, _)| pid.node())
     }
 
     /// Which child the process was started for.
