@@ -216,6 +216,16 @@ impl Two {
         two
     }
 
+    /// One runs eight children; two, which does not reach it, holds its lease too.
+    fn one_runs_eight() -> Self {
+        let mut two = Self::new();
+        two.lease(0, true);
+        (0..8).for_each(|number| two.start_child(0, &format!("c{number}")));
+        two.init(0, true);
+        two.lease(1, true);
+        two
+    }
+
     /// They reach each other again, and all that begins runs.
     fn meet_and_run(&mut self) {
         self.met = true;
@@ -322,13 +332,7 @@ fn the_lease_of_a_member_that_was_replaced_is_asked_about_and_what_it_ran_is_tak
 
 #[test]
 fn what_was_offered_before_the_lease_was_lost_is_not_started_beside_an_offer_that_comes_late() {
-    let mut two = Two::new();
-    two.lease(0, true);
-    for number in 0..8 {
-        two.start_child(0, &format!("c{number}"));
-    }
-    two.init(0, true);
-    two.lease(1, true);
+    let mut two = Two::one_runs_eight();
     (two.met, two.late) = (true, Some(Vec::new()));
     two.lease(0, true);
     two.lease(1, true);
@@ -352,13 +356,7 @@ fn what_was_offered_before_the_lease_was_lost_is_not_started_beside_an_offer_tha
 
 #[test]
 fn a_child_that_was_moving_here_is_claimed_as_soon_as_the_lease_of_its_owner_is_over() {
-    let mut two = Two::new();
-    two.lease(0, true);
-    for number in 0..8 {
-        two.start_child(0, &format!("c{number}"));
-    }
-    two.init(0, true);
-    two.lease(1, true);
+    let mut two = Two::one_runs_eight();
     two.met = true;
     two.lease(0, true);
     two.lease(1, true);
