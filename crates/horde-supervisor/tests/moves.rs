@@ -364,6 +364,24 @@ fn splits_that_heal_do_not_fail_a_child_for_the_death_of_its_nodes() {
 }
 
 #[test]
+fn who_started_a_child_can_end_it_before_its_record_has_come() {
+    let mut pair = Pair::join_held();
+    pair.start("d");
+    let there = pair.members[1].processes.values().filter(|(_, claim)| claim.child.starts_with('d'));
+    assert!(there.count() > 0, "some of them run where nothing is heard from");
+    let now = pair.now();
+    for number in 0..CHILDREN {
+        let id = ChildId::from(format!("d{number}"));
+        pair.members[0].machine.terminate(now, &id, Duration::from_secs(60));
+    }
+    pair.settle();
+    assert_eq!(pair.running(), all());
+    pair.held = false;
+    pair.pass(5);
+    assert_eq!(pair.running(), all());
+}
+
+#[test]
 fn a_start_that_is_asked_for_once_more_since_its_answer_was_lost_starts_nothing_that_has_ended() {
     let mut pair = Pair::new();
     let (id, spec) = (ChildId::from("d"), Arc::new(spec()));

@@ -17,7 +17,13 @@ impl Children {
     pub fn terminate(&mut self, now: Now, id: &ChildId, timeout: Duration) -> u64 {
         let ticket = self.admit(now, id.clone(), timeout, false, true);
         let Some(record) = self.replica.get(id).filter(|record| record.is_wanted()).cloned() else {
-            self.answer(ticket, Answer::Terminated(Err(TerminateError::NotFound)));
+            match self.acknowledged.remove(id) {
+                // It was started from here a moment ago, and its record is on its way: its host knows it.
+                Some((_, host)) => {
+                    self.ask(host, Request::Terminate { id: id.clone() }, Purpose::Order { ticket })
+                }
+                None => self.answer(ticket, Answer::Terminated(Err(TerminateError::NotFound))),
+            }
             return ticket;
         };
         self.mark_ended(now, id, &record, End::Terminated);
@@ -78,7 +84,10 @@ impl Children {
     pub fn restart(&mut self, now: Now, id: &ChildId, timeout: Duration) -> u64 {
         let ticket = self.admit(now, id.clone(), timeout, true, false);
         let Some(record) = self.replica.get(id).filter(|record| record.is_wanted()).cloned() else {
-            self.answer(ticket, Answer::Started(Err(StartError::NotFound)));
+            match self.acknowledged.get(id).map(|(_, host)| host.clone()) {
+                Some(host) => self.ask(host, Request::Restart { id: id.clone() }, Purpose::Order { ticket }),
+                None => self.answer(ticket, Answer::Started(Err(StartError::NotFound))),
+            }
             return ticket;
         };
         match &record.state {
