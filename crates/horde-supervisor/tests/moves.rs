@@ -384,21 +384,28 @@ fn who_started_a_child_can_end_it_before_its_record_has_come() {
 #[test]
 fn a_start_that_is_asked_for_once_more_since_its_answer_was_lost_starts_nothing_that_has_ended() {
     let mut pair = Pair::new();
-    let (id, spec) = (ChildId::from("d"), Arc::new(spec()));
-    let mut begun_after_asking = |number| {
+    let id = ChildId::from("d");
+    let mut begun_after_asking = |number, restart| {
+        let spec = Arc::new(Spec { restart, ..spec() });
         let request = RequestId { origin: 9, number };
         let wish = Wish { id: id.clone(), spec: spec.clone(), request, again: false };
         let now = pair.now();
         pair.members[0].machine.request(now, 1, Request::Start { wish, hops: 1 });
         pair.settle();
         let begun = pair.members[0].begun;
-        pair.members[0].machine.terminate(now, &id, Duration::from_secs(60));
+        if restart == Restart::Permanent {
+            pair.members[0].machine.terminate(now, &id, Duration::from_secs(60));
+        } else if let Some((token, _)) = pair.members[0].processes.remove(&pair.next) {
+            pair.members[0].machine.exited(now, token, ExitReason::Normal, None);
+        }
         pair.settle();
         begun
     };
-    let first = begun_after_asking(1);
-    assert_eq!(begun_after_asking(1), first, "the same start");
-    assert_eq!(begun_after_asking(2), first + 1, "another one");
+    let first = begun_after_asking(1, Restart::Permanent);
+    assert_eq!(begun_after_asking(1, Restart::Permanent), first, "the same start");
+    assert_eq!(begun_after_asking(2, Restart::Temporary), first + 1, "another one");
+    assert_eq!(begun_after_asking(2, Restart::Temporary), first + 1, "a job that has done its work");
+    assert_eq!(begun_after_asking(3, Restart::Temporary), first + 2);
 }
 
 #[test]

@@ -107,7 +107,7 @@ pub(crate) struct World {
     pub(crate) next_child: u64,
     /// The voters whose first lives have ended.
     pub(crate) lost: BTreeSet<usize>,
-    /// Whom an operator had forgotten.
+    /// Whom an operator had forgotten while they lived.
     pub(crate) vouched: BTreeSet<NodeId>,
     /// Children that two sides started before they knew of each other, by id and life: when that must be over.
     pub(crate) twins: BTreeMap<(String, u64), Duration>,

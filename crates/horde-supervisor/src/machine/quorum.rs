@@ -229,9 +229,9 @@ impl Children {
             return;
         }
         let is_orphan = |run: &Run| {
-            let record = self.replica.get(&run.wish.id).filter(|record| record.rank() < run.rank);
+            let record = || self.replica.get(&run.wish.id).filter(|record| record.rank() < run.rank);
             matches!(run.phase, Phase::Starting(Some(LaunchKind::Move)))
-                && record.is_some_and(|record| record.is_wanted() && self.roster.is_gone(&record.owner))
+                && record().is_some_and(|record| record.is_wanted() && self.roster.is_gone(&record.owner))
         };
         let orphans = self.runs.values().filter(|run| is_orphan(run)).map(|run| run.wish.id.clone());
         for id in orphans.collect::<Vec<_>>() {

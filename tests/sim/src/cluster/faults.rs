@@ -385,7 +385,9 @@ impl World {
             return;
         }
         self.history.note(self.queue.now, node, || format!("forgets {id:?}"));
-        self.vouched.insert(id.clone());
+        if self.nodes.iter().any(|node| node.id == id && node.is_alive()) {
+            self.vouched.insert(id.clone());
+        }
         if let Err(error) = self.nodes[node].membership.forget(now, &id) {
             self.fail(format!("n{node} may not forget: {error}"));
         }

@@ -88,6 +88,11 @@ pub(crate) struct Processes {
 }
 
 impl Plan {
+    /// Whether frames may be lost: over streams they are late at most.
+    pub(crate) fn loses(&self) -> bool {
+        !self.streams && (self.loss > 0 || self.faults.weather > 0)
+    }
+
     /// A quiet network, right clocks, and nothing that goes wrong by itself.
     pub(crate) fn quiet(nodes: usize) -> Self {
         let plan = Self::new(&mut Rng::new(0, 0), Some(nodes));

@@ -112,13 +112,10 @@ impl World {
             let life = promise.life;
             // It ran on a node that was forgotten and lived, or of another cluster: whoever heard that one knows it as running still.
             let elsewhere = |ran: &NodeId| self.vouched.contains(ran) || self.met_too_late(promise, ran);
-            if self.promises.nodes_of(id).any(elsewhere) {
-                continue;
-            }
             for node in self.nodes.iter().filter(|node| node.is_alive()) {
                 let mut children = node.processes.values().filter_map(|process| process.child.as_ref());
                 let ghost = children.find(|child| child.id == id && child.claim.rank.life <= life);
-                if let Some(ghost) = ghost {
+                if let Some(ghost) = ghost.filter(|_| !self.promises.nodes_of(id).any(elsewhere)) {
                     return Some(format!(
                         "{id} was ended in life {life} and runs in life {} on {:?}:{}",
                         ghost.claim.rank.life,

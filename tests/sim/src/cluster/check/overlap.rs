@@ -87,7 +87,7 @@ impl World {
             let (alike, other) = (theirs.is_some_and(|claim| claim.since == claimed), other.id.clone());
             if claimed == 1 || alike {
                 // Claimed on two sides, neither of which knows of the other: until the lease of one is over.
-                let learns = if self.plan.streams { LEASE } else { IF_LOST };
+                let learns = if self.plan.loses() { IF_LOST } else { LEASE };
                 self.twins.entry(key).or_insert(self.queue.now + learns + WAKING);
                 return;
             }

@@ -57,7 +57,7 @@ impl World {
     /// Whether what a teacher knows since then was there when `node` asked it. Where frames are lost, what it answered may have
     /// taken any time to come: there it counts if it was known before the node began.
     fn is_old(&self, node: usize, since: Option<&Duration>) -> bool {
-        let before = |since: &Duration| self.plan.streams || *since <= self.nodes[node].born();
+        let before = |since: &Duration| !self.plan.loses() || *since <= self.nodes[node].born();
         since.is_some_and(|since| *since + self.old() <= self.queue.now && before(since))
     }
 
