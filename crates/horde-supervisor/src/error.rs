@@ -47,14 +47,14 @@ pub enum StartError {
     /// Too many starts wait here already; nothing was started.
     #[error("{0} starts wait here already; nothing was started")]
     Busy(usize),
-    /// No child of this id is known here (to `restart_child`), or it was ended before it ran; nothing was started.
+    /// No child of this id is known here (to `restart_child`); nothing was started.
     #[error("no such child; nothing was started")]
     NotFound,
     /// The supervisor stops; nothing was started.
     #[error("this supervisor is stopping; nothing was started")]
     Stopping,
-    /// The deadline passed first: the child may have started, or may yet.
-    #[error("no answer in time; the child `{id}` may have started or may yet start")]
+    /// The deadline passed first, or the child was ended before it was known to run: it may have started, or may yet.
+    #[error("no answer in time, or ended meanwhile; the child `{id}` may have started or may yet start")]
     Unknown {
         /// The child's id, to look it up.
         id: String,

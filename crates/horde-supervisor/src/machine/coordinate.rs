@@ -191,7 +191,10 @@ impl Children {
     fn answer_from(&mut self, caller: Caller, wish: Wish, record: &Record) {
         let result = match (&record.state, record.pid()) {
             (ChildState::Running(pid), None) if record.request == wish.request => Ok(pid.clone()),
-            (_, None) if record.is_over() && record.request == wish.request => Err(StartError::NotFound),
+            // It may be on its way to start all the same, by an earlier question.
+            (_, None) if record.is_over() && record.request == wish.request => {
+                Err(StartError::Unknown { id: wish.id.to_string() })
+            }
             (_, Some(pid)) if !self.roster.is_gone(&record.owner) => {
                 let same = record.request == wish.request;
                 if same { Ok(pid.clone()) } else { Err(StartError::AlreadyStarted(pid.clone())) }
