@@ -1,9 +1,11 @@
 //! The replicated map: local and remote writes, reads, merges, differences, memory.
 //!
-//! Keys are `u64`, and 16-byte texts beside them (`*_text`, without targets; a `String` takes 24 bytes beyond its text); values are 32 bytes; one shard, one core, its CPU time. Replicas have one
-//! neighbour, so that a local write pays for its push. The peer is `crdts`: a `Map` of `MVReg`, the nearest it has. Beside what
-//! looks keys up stands `hashbrown`: the standard library's hash map with the same hash, which replicates nothing: the floor.
-//! Reads copy the value, as callers do. Random keys are the same 200,000 (or 100,000) in every run.
+//! Keys are `u64`, and 16-byte texts beside them (`*_text`, without targets; a `String` takes 24 bytes beyond its text);
+//! values are 32 bytes; one shard, one core, its CPU time. Replicas have one neighbour, so that a local write pays for its push.
+//! The peer is `crdts`: a `Map` of `MVReg`, the nearest it has. Beside what looks keys up stands `hashbrown`: the standard
+//! library's hash map with the same hash, which replicates nothing: the floor. Reads copy the value once, as callers do. Random
+//! keys are the same 200,000 (or 100,000) in every run. Figures of microseconds and less count runs that had their core to
+//! themselves ([`crate::quiet`]); of texts whatever came.
 
 mod peer;
 mod plain;
@@ -16,6 +18,7 @@ use cpu_time::ThreadTime;
 use delta_crdt::{Config, Key, LastWriter, Message, Now, Output, Replica, ReplicaId};
 
 use crate::harness::{Figure, Options, heap_bytes};
+use crate::quiet::{Core, Runs};
 
 pub use value::Value;
 
@@ -81,9 +84,13 @@ pub fn run(options: &Options) -> std::io::Result<()> {
 
 fn suite<K: Numbered>(options: &Options) {
     let runs = if options.quick { 3 } else { 11 };
-    let name = |name: &str| format!("{name}{}", K::SUFFIX);
-    let figure = |text: &str, unit, runs, (must, stretch): (f64, Option<f64>)| {
-        let figure = Figure::new("crdt", name(text), unit, runs);
+    let mut core = Core::new(Duration::from_secs(match (K::AIMS, options.quick) {
+        (false, _) => 0,
+        (true, true) => 5,
+        (true, false) => 30,
+    }));
+    let figure = |text: &str, unit, runs: Runs, (must, stretch): (f64, Option<f64>)| {
+        let figure = Figure::new("crdt", format!("{text}{}", K::SUFFIX), unit, runs);
         match (K::AIMS, stretch) {
             (false, _) => figure,
             (true, None) => figure.must(must),
@@ -93,9 +100,9 @@ fn suite<K: Numbered>(options: &Options) {
 
     let mut bare = plain::filled::<K>(100_000);
     let mut small = peer::filled::<K>(100_000);
-    figure("put_100k", "ns", repeat(runs, put_100k::<K>()), (250.0, Some(120.0)))
+    figure("put_100k", "ns", core.repeat(runs, put_100k::<K>()), (250.0, Some(120.0)))
         .peer("crdts", repeat(runs, || peer::put(&mut small, 100_000)))
-        .peer("hashbrown", repeat(runs, || plain::put(&mut bare, 100_000)))
+        .peer("hashbrown", core.repeat(runs, || plain::put(&mut bare, 100_000)))
         .print(options);
     drop(bare);
 
@@ -107,39 +114,38 @@ fn suite<K: Numbered>(options: &Options) {
     };
     let bare = plain::filled::<K>(MILLION);
     let pinned: Vec<_> = keys.iter().map(|key| plain::Pinned(key.clone())).collect();
-    figure(
-        "get_1m",
-        "ns",
-        repeat(runs, || time_each(&keys, |key| full.get(key).copied())),
-        (60.0, Some(30.0)),
-    )
-    .peer("crdts", repeat(runs, || time_each(&keys, |key| peer::get(&big, key))))
-    .peer("hashbrown", repeat(runs, || time_each(&pinned, |key| bare.get(key).copied())))
-    .print(options);
+    let mut next = Quarters::default();
+    let (get, get_bare) = (|key: &K| *full.get(key).expect("a value"), |key: &plain::Pinned<K>| bare[key]);
+    // All of them once, to warm up.
+    time_each(&keys, get);
+    time_each(&pinned, get_bare);
+    figure("get_1m", "ns", core.repeat(runs, || time_each(next.of(&keys), get)), (60.0, Some(30.0)))
+        .peer("crdts", repeat(runs, || time_each(&keys, |key| peer::get(&big, key))))
+        .peer("hashbrown", core.repeat(runs, || time_each(next.of(&pinned), get_bare)))
+        .print(options);
     drop((full, bare));
 
-    let figures = repeat(runs.min(5), || merge::<K>());
-    figure("merge_1m", "ms", figures, (1_000.0, Some(400.0)))
+    figure("merge_1m", "ms", repeat(runs.min(5), merge::<K>).into(), (1_000.0, Some(400.0)))
         .peer("crdts", repeat(1, || peer::merge(&big)))
         .print(options);
     drop(big);
 
     let (mut a, mut b) = pair::<K>();
-    figure("apply_remote_1m", "ns", repeat(runs, || apply_remote(&mut a, &mut b)), (350.0, Some(150.0)))
-        .print(options);
+    let applied = core.repeat(runs, || apply_remote(&mut a, &mut b));
+    figure("apply_remote_1m", "ns", applied, (350.0, Some(150.0))).print(options);
     let mut bytes = Vec::new();
-    let diffs = repeat(runs.max(11), || {
+    let diffs = core.repeat(runs.max(11), || {
         let (us, sent) = difference(&mut a, &mut b);
         bytes.push(sent as f64 / (100 * (K::BYTES + 32)) as f64);
         us
     });
     figure("diff_100_in_1m", "us", diffs, (20.0, None)).print(options);
-    figure("diff_100_in_1m_bytes", "x payload", bytes, (1.2, None)).print(options);
-    figure("status_bytes", "B", vec![status_bytes(&mut a)], (24.0, None)).print(options);
+    figure("diff_100_in_1m_bytes", "x payload", bytes.into(), (1.2, None)).print(options);
+    figure("status_bytes", "B", vec![status_bytes(&mut a)].into(), (24.0, None)).print(options);
     drop((a, b));
 
     let heap = heap_bytes(|| filled::<K>(1, MILLION)) / MILLION as f64 - (K::BYTES + 32) as f64;
-    figure("bytes_per_key", "B", vec![heap], (64.0, Some(40.0)))
+    figure("bytes_per_key", "B", vec![heap].into(), (64.0, Some(40.0)))
         .peer("crdts", vec![heap_bytes(|| peer::filled::<K>(100_000)) / 1e5 - (K::BYTES + 32) as f64])
         .print(options);
 }
@@ -148,10 +154,23 @@ fn repeat(runs: usize, mut work: impl FnMut() -> f64) -> Vec<f64> {
     (0..=runs).map(|_| work()).skip(1).collect()
 }
 
-fn time_each<K, R>(keys: &[K], mut work: impl FnMut(&K) -> R) -> f64 {
+/// What a run reads: each time the next quarter, so that it is short and finds in the caches what a run over all of them would find.
+#[derive(Default)]
+struct Quarters(usize);
+
+impl Quarters {
+    fn of<'a, T>(&mut self, all: &'a [T]) -> &'a [T] {
+        let quarter = all.len() / 4;
+        self.0 = (self.0 + 1) % 4;
+        &all[self.0 * quarter..][..quarter]
+    }
+}
+
+/// Nanoseconds of `work` per key. Its answer is copied once.
+fn time_each<K, R>(keys: &[K], work: impl Fn(&K) -> R) -> f64 {
     let start = ThreadTime::now();
     for key in keys {
-        black_box(work(black_box(key)));
+        black_box(work(key));
     }
     start.elapsed().as_nanos() as f64 / keys.len() as f64
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use cpu_time::ThreadTime;
 
+use crate::quiet::{Disturbed, Runs};
+
 /// What the command line asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -51,15 +53,31 @@ pub struct Figure {
     runs: Vec<f64>,
     must: Option<f64>,
     stretch: Option<f64>,
+    disturbed: Option<Disturbed>,
     peers: Vec<(String, f64)>,
 }
 
 impl Figure {
     /// A figure of which less is better.
-    pub fn new(suite: &'static str, name: impl Into<String>, unit: &'static str, runs: Vec<f64>) -> Self {
+    pub fn new(
+        suite: &'static str,
+        name: impl Into<String>,
+        unit: &'static str,
+        runs: impl Into<Runs>,
+    ) -> Self {
+        let (name, Runs { counted: runs, disturbed }) = (name.into(), runs.into());
         assert!(!runs.is_empty(), "a figure needs a run");
-        let name = name.into();
-        Self { suite, name, unit, higher: false, runs, must: None, stretch: None, peers: Vec::new() }
+        Self {
+            suite,
+            name,
+            unit,
+            higher: false,
+            runs,
+            must: None,
+            stretch: None,
+            disturbed,
+            peers: Vec::new(),
+        }
     }
 
     /// More is better.
@@ -82,9 +100,9 @@ impl Figure {
         self
     }
 
-    /// A peer's runs, interleaved with these.
-    pub fn peer(mut self, name: impl Into<String>, runs: Vec<f64>) -> Self {
-        self.peers.push((name.into(), spread(&runs).1));
+    /// A peer's runs, of the same minute.
+    pub fn peer(mut self, name: impl Into<String>, runs: impl Into<Runs>) -> Self {
+        self.peers.push((name.into(), spread(&runs.into().counted).1));
         self
     }
 
@@ -97,10 +115,15 @@ impl Figure {
             let number = |value: Option<f64>| value.map_or("null".to_owned(), |value| value.to_string());
             let peers: Vec<String> =
                 self.peers.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+            let disturbed = self.disturbed.as_ref().map_or(String::new(), |disturbed| {
+                let (runs, counted) = (disturbed.runs.len(), disturbed.counted);
+                let median = number((runs > 0).then(|| spread(&disturbed.runs).1));
+                format!("\"disturbed\":{{\"runs\":{runs},\"median\":{median},\"counted\":{counted}}},")
+            });
             println!(
                 "{{\"suite\":\"{suite}\",\"name\":\"{name}\",\"unit\":\"{unit}\",\"better\":\"{better}\",\
                  \"min\":{min},\"median\":{median},\"max\":{max},\"runs\":{},\"must\":{},\"stretch\":{},\
-                 \"peers\":{{{}}}}}",
+                 {disturbed}\"peers\":{{{}}}}}",
                 self.runs.len(),
                 number(self.must),
                 number(self.stretch),
@@ -120,6 +143,13 @@ impl Figure {
         }
         for (peer, value) in &self.peers {
             line += &format!("   {peer} {}", short(*value));
+        }
+        if let Some(Disturbed { runs, counted }) =
+            self.disturbed.as_ref().filter(|some| !some.runs.is_empty())
+        {
+            let which = if *counted { "of them" } else { "more" };
+            let (count, median) = (runs.len(), short(spread(runs).1));
+            line += &format!("   ({} runs; {count} {which} shared their core: {median})", self.runs.len());
         }
         println!("{line}");
     }

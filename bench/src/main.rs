@@ -4,6 +4,7 @@ mod crdt;
 mod harness;
 mod plot;
 mod process;
+mod quiet;
 mod ring;
 mod transport;
 

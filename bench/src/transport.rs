@@ -131,7 +131,7 @@ pub fn run(options: &Options) -> io::Result<()> {
     let delays = rounds(runs, &mut [Box::new(|| beside_bulk(&one, &two))]);
     Figure::new("transport", "control_rtt_beside_bulk", "us", delays.concat()).print(options);
 
-    let handshakes = (0..runs).map(|n| handshake(&key, &two, n)).collect();
+    let handshakes: Vec<_> = (0..runs).map(|n| handshake(&key, &two, n)).collect();
     Figure::new("transport", "handshake", "ms", handshakes).must(2.0).print(options);
 
     let kills = kills::run(&key, if options.quick { 20 } else { 100 })?;
