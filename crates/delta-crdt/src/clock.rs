@@ -66,7 +66,7 @@ impl fmt::Debug for Stamp {
 }
 
 /// The clock of one replica.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     last: Stamp,
     max_drift_ms: u64,

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::origins::Origins;
 use crate::ReplicaId;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Dictionary {
     pub(crate) ids: Vec<ReplicaId>,
     places: BTreeMap<u32, u32>,

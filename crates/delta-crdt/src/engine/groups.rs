@@ -25,7 +25,7 @@ const TOPS: u64 = ONES << 7;
 const STUCK: u8 = 0xff;
 
 /// The words of all groups.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Groups {
     /// Of each place, the tag that its key has for this place. Of a place that is free: anything.
     words: Vec<u64>,

@@ -9,7 +9,7 @@ const MAX_JUMP: u64 = 16;
 /// Stale entries that are always allowed.
 const SLACK: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     /// Old entries in order, without holes.
     sparse: Vec<(u64, u32)>,

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::key::{GOLDEN, mix};
 use crate::{Dot, ReplicaId};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Origins {
     ids: Vec<ReplicaId>,
     seeds: Vec<u64>,

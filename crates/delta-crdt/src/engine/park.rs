@@ -18,7 +18,7 @@ pub(crate) struct Write<K, V> {
     pub(crate) obs: Obs,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Park<K, V> {
     writes: BTreeMap<(u32, u64), Write<K, V>>,
 }

@@ -82,7 +82,7 @@ pub(crate) struct Told {
     pub(crate) vector: Option<Vector>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     /// We push to it and tell it our status.
     pub(crate) neighbour: bool,

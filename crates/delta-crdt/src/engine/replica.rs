@@ -61,6 +61,7 @@ use write::Pending;
 /// map.put(now, "a".into(), 1);
 /// assert_eq!(map.get(&"a".into()), Some(&1));
 /// ```
+#[cfg_attr(test, derive(Clone))]
 pub struct Replica<K, V, W = LastWriter> {
     id: ReplicaId,
     config: Config,

@@ -11,6 +11,12 @@ pub enum Rule {
     InOrder,
     /// R2: a write waits for the writes it replaces.
     Dependencies,
+    /// R3: a write takes the place of those it replaces. Off: they stay.
+    Replaces,
+    /// R4: what the sender of a session covers and does not hold is gone here too. Off: it stays.
+    JoinRemoves,
+    /// R4: what is covered here is not taken from a session again. Off: it is.
+    JoinKnows,
     /// R5, sender: fragments, vector and floors come from one state. Off: vector and floors are read at Commit.
     OneState,
     /// R5, receiver: "not covered by mine" is judged at Commit. Off: at Pull.

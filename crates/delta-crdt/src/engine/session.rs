@@ -7,7 +7,7 @@ use core::time::Duration;
 use crate::message::{Commit, Fragment};
 
 /// A session that we asked for. Nothing of it is applied before it is complete.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Incoming<K, V> {
     pub(crate) session: u64,
     /// Which answer is staged: the latest seen, as parts of two answers show two states.
@@ -39,7 +39,7 @@ impl<K, V> Incoming<K, V> {
 }
 
 /// A session that we serve: fragments of one state, sent as the puller confirms them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outgoing<K, V> {
     pub(crate) answer: u64,
     pub(crate) fragments: VecDeque<Fragment<K, V>>,

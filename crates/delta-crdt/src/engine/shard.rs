@@ -41,7 +41,7 @@ impl<W> Context<'_, W> {
 }
 
 /// What is known of one origin.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Lane {
     /// The vector's entry: all its writes up to this number are in the state.
     pub(crate) covered: u64,
@@ -60,7 +60,7 @@ struct Tomb {
     mark: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shard<K, V> {
     pub(crate) store: Store<K, V>,
     pub(crate) lanes: Vec<Lane>,
@@ -86,7 +86,7 @@ pub(crate) struct Shard<K, V> {
 }
 
 /// A step of the state, as it is recorded.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Entry<K, V> {
     Write(Write<K, V>),
     Join(Joined<K, V>),
@@ -324,6 +324,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         if let Some((held_key, Sibs::One(held))) = found.and_then(|slot| self.store.entry_mut(slot))
             && *held_key == key
             && obs.contains(&held.dot())
+            && cx.rules.hold(Rule::Replaces)
         {
             let new = sib.value.clone();
             let old = mem::replace(held, sib);
@@ -336,7 +337,8 @@ impl<K: Key, V: Clone> Shard<K, V> {
                 self.insert(cx, hash, key, Sibs::One(sib), changes);
             }
             Some(slot) => {
-                self.rewrite(cx, slot, |old| obs.contains(&old.dot()), Vec::from([sib]), changes);
+                let gone = |old: &Sib<V>| obs.contains(&old.dot()) && cx.rules.hold(Rule::Replaces);
+                self.rewrite(cx, slot, gone, Vec::from([sib]), changes);
             }
         }
         self.append(mark(hash), origin, seq);

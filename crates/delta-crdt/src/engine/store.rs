@@ -82,18 +82,18 @@ impl<V> Sibs<V> {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Slot<K, V> {
     Free,
     Used { key: K, sibs: Sibs<V> },
 }
 
 /// Slots that share a word of tags. Aligned, so that a slot of 64 bytes is one cache line, and not parts of two.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[repr(align(64))]
 struct Group<K, V>([Slot<K, V>; WIDTH]);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Store<K, V> {
     words: Groups,
     groups: Vec<Group<K, V>>,

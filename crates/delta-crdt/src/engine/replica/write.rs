@@ -14,7 +14,7 @@ use crate::message::{Batch, Body, Op, Shared};
 use crate::{Change, Key, Now, Stamp, Winner};
 
 /// Local writes that are not pushed yet: a batch under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pending<K, V> {
     ops: Vec<Op<K, V>>,
     names: Dictionary,

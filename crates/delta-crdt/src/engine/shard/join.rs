@@ -128,7 +128,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
                 }
             }
         }
-        if let Some(seen) = seen {
+        if let Some(seen) = seen.filter(|_| cx.rules.hold(Rule::JoinRemoves)) {
             let others: Vec<u32> =
                 self.store.iter().map(|entry| entry.0).filter(|&slot| !seen.has(slot)).collect();
             for slot in others {
@@ -180,6 +180,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
             && let dot = new.dot()
             && !self.covers(dot)
             && cx.rules.hold(Rule::VectorAtCommit)
+            && cx.rules.hold(Rule::JoinRemoves)
             && let Some(slot) = found.slot
             && let Some((held_key, Sibs::One(held))) = self.store.entry_mut(slot)
             && *held_key == key
@@ -203,10 +204,12 @@ impl<K: Key, V: Clone> Shard<K, V> {
             } else {
                 session.asked_at.get(dot.0 as usize).is_some_and(|&seq| dot.1 <= seq)
             };
+            let known = known && cx.rules.hold(Rule::JoinKnows);
             !known && !cx.drops(dot.0) && mine.iter().all(|sib| sib.dot() != dot)
         };
+        let removes = cx.rules.hold(Rule::JoinRemoves);
         let is_gone = |sib: &Sib<V>, theirs: &[Sib<V>]| {
-            session.covers(sib.dot()) && theirs.iter().all(|other| other.dot() != sib.dot())
+            removes && session.covers(sib.dot()) && theirs.iter().all(|other| other.dot() != sib.dot())
         };
         if let (None, [new]) = (found, theirs.as_slice()) {
             let (is_news, dot) = (is_news(new), new.dot());
@@ -222,7 +225,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
         let mut theirs = theirs.into_vec();
         theirs.retain(|_| is_new.next() == Some(&true));
         let added: Vec<_> = theirs.iter().map(Sib::dot).collect();
-        let gone = |sib: &Sib<V>| session.covers(sib.dot()) && !dots.contains(&sib.dot());
+        let gone = |sib: &Sib<V>| removes && session.covers(sib.dot()) && !dots.contains(&sib.dot());
         let slot = match found {
             None => self.insert(cx, hash, key, Sibs::from_vec(theirs)?, changes),
             Some(slot) => {

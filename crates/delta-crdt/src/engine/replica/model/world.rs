@@ -51,11 +51,15 @@ pub(super) struct World {
     pub(super) nodes: Vec<Node>,
     /// Pairs that cannot reach each other.
     pub(super) cut: BTreeSet<(usize, usize)>,
+    /// Each reaches the next and the last one alone, to the end: what others write comes through them, who write too.
+    in_line: bool,
     pub(super) flying: Vec<Flying>,
     delivered: u64,
     oracle: Oracle,
     /// Writes that some replica holds durably.
     durable: BTreeSet<Name>,
+    /// Writes that none does yet.
+    volatile: BTreeSet<Name>,
     pub(super) wrong: Option<String>,
     /// A replica was made to lose a write: that this is noticed is no mistake.
     pub(super) damaged: bool,
@@ -89,10 +93,12 @@ impl World {
             next_value: 0,
             nodes: Vec::new(),
             cut: BTreeSet::new(),
+            in_line: seed % 5 == 2,
             flying: Vec::new(),
             delivered: 0,
             oracle: Oracle::default(),
             durable: BTreeSet::new(),
+            volatile: BTreeSet::new(),
             wrong: None,
             damaged: false,
         };
@@ -140,9 +146,16 @@ impl World {
     }
 
     fn up(&mut self, a: usize, b: usize) {
+        if !self.may_meet(a, b) {
+            return;
+        }
         let (now, id) = (self.now(a), self.id(b));
         self.nodes[a].replica.peer_up(now, id);
         self.after(a);
+    }
+
+    fn may_meet(&self, a: usize, b: usize) -> bool {
+        !self.in_line || a.abs_diff(b) == 1
     }
 
     fn down(&mut self, a: usize, b: usize) {
@@ -235,6 +248,7 @@ impl World {
             let mut siblings = node.replica.siblings(&key);
             if let (Some(sibling), None) = (siblings.next(), siblings.next()) {
                 let (stamp, value) = (sibling.stamp, sibling.value.copied());
+                self.volatile.insert((shard, sibling.dot));
                 self.oracle.events.insert((shard, sibling.dot), Event { key, stamp, value, replaces });
             } else {
                 self.wrong.get_or_insert(format!("a write of {key} did not replace all it knew"));
@@ -252,6 +266,10 @@ impl World {
     fn pass_time(&mut self, i: usize) {
         let most = if self.random.one_in(4) { 1_200 } else { 60 };
         self.time += Duration::from_millis(self.random.below(most));
+        if self.random.one_in(16) {
+            // Somebody sets its clock, by up to an hour.
+            self.nodes[i].skew = self.random.below(7_200_000) as i64 - 3_600_000;
+        }
         let now = self.now(i);
         self.nodes[i].replica.handle_timeout(now);
         self.after(i);
@@ -272,7 +290,7 @@ impl World {
 
     pub(super) fn deliver(&mut self, (from, to, message): Flying) {
         let (a, b) = (from.node as usize, to.node as usize);
-        if self.id(b) != to || self.cut.contains(&(a.min(b), a.max(b))) {
+        if self.id(b) != to || self.cut.contains(&(a.min(b), a.max(b))) || !self.may_meet(a, b) {
             return;
         }
         #[cfg(feature = "serde")]
@@ -353,15 +371,15 @@ impl World {
         if afresh {
             node.disk = node.replica.snapshot();
             node.unsaved.clear();
-            let covered = self.oracle.events.keys().filter(|name| covers(&node.replica, name));
-            self.durable.extend(covered.copied());
         } else {
             let ready = node.unsaved.len().saturating_sub(lag);
             node.disk.extend(node.unsaved.drain(..ready));
-            if node.unsaved.is_empty() {
-                let covered = self.oracle.events.keys().filter(|name| covers(&node.replica, name));
-                self.durable.extend(covered.copied());
-            }
+        }
+        if node.unsaved.is_empty() {
+            let known = |name: &Name| covers(&node.replica, name);
+            let (saved, rest) = core::mem::take(&mut self.volatile).into_iter().partition(known);
+            self.volatile = rest;
+            self.durable.extend::<BTreeSet<_>>(saved);
         }
     }
 
