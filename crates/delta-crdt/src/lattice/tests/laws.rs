@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::spec::{Event, Subject};
 use crate::*;
 
-/// `(replica, step, a, b)`: a write if the step is even, else a merge from another replica.
+/// `(replica, step, a, b)`: a write if the step is even, else a merge from another replica: its state, or the delta to it.
 type Steps = Vec<(u8, u8, u16, u16)>;
 
 struct Site<T> {
@@ -49,7 +49,8 @@ fn run<T: Subject>(steps: &Steps) -> Run<T> {
         } else {
             let from = (at + 1 + usize::from(a % 2)) % 3;
             let (state, knows) = (run.sites[from].state.clone(), run.sites[from].knows.clone());
-            run.sites[at].state.join(&state);
+            let news = if a % 4 < 2 { state } else { state.delta(&run.sites[at].state) };
+            run.sites[at].state.join(&news);
             run.sites[at].knows.extend(knows);
         }
     }
@@ -64,9 +65,29 @@ fn follows_the_specification<T: Subject>(steps: &Steps) {
     }
 }
 
+fn join_all<'a, T: Lattice + 'a>(states: impl IntoIterator<Item = &'a T>) -> T {
+    states.into_iter().fold(T::default(), |all, state| all.joined(state))
+}
+
+/// Of states that replicas reached, and of any groups of deltas, in which earlier ones can be missing.
 fn obeys_the_laws<T: Subject>(steps: &Steps) {
     let run = run::<T>(steps);
-    let [x, y, z] = [0, 1, 2].map(|i| run.sites[i].state.clone());
+    let states = [0, 1, 2].map(|i| run.sites[i].state.clone());
+    three_states_obey(&states);
+    let groups = [0, 1, 2].map(|bit| {
+        let chosen = run.events.iter().filter(|event| (event.a ^ event.b) >> (13 + bit) & 1 == 0);
+        join_all(chosen.map(|event| &run.deltas[event.number]))
+    });
+    three_states_obey(&groups);
+    let full = join_all(&states);
+    let group = join_all(run.deltas.iter().rev());
+    assert_eq!(group.clone().joined(&full), group, "a group of deltas, in any order, is the full state");
+    assert_eq!(full, group);
+    assert_eq!(full.joined(&groups[0]), group, "deltas that come again change nothing");
+}
+
+fn three_states_obey<T: Subject>([x, y, z]: &[T; 3]) {
+    let [x, y, z] = [x.clone(), y.clone(), z.clone()];
     let xy = x.clone().joined(&y);
     assert_eq!(xy, y.clone().joined(&x), "commutative");
     assert_eq!(xy.clone().joined(&z), x.clone().joined(&y.clone().joined(&z)), "associative");
@@ -78,27 +99,21 @@ fn obeys_the_laws<T: Subject>(steps: &Steps) {
     assert_eq!(x.includes(&y), xy == x, "a state includes another if joining it changes nothing");
 
     let pieces = x.decompose();
-    let whole = pieces.iter().fold(T::default(), |all, piece| all.joined(piece));
-    assert_eq!(whole, x, "the pieces make the whole");
+    assert_eq!(join_all(&pieces), x, "the pieces make the whole");
     for piece in &pieces {
         assert_eq!(piece.decompose(), std::slice::from_ref(piece), "a piece does not come apart");
     }
     for skipped in 0..pieces.len().min(12) {
         let rest = pieces.iter().enumerate().filter(|piece| piece.0 != skipped);
-        let rest = rest.fold(T::default(), |all, piece| all.joined(piece.1));
-        assert_ne!(rest, x, "no piece is superfluous");
+        assert_ne!(join_all(rest.map(|piece| piece.1)), x, "no piece is superfluous");
     }
     let delta = x.delta(&y);
     assert_eq!(y.clone().joined(&delta), y.clone().joined(&x), "the delta brings all");
     assert!(delta.decompose().iter().all(|piece| !y.includes(piece)), "the delta is minimal");
-    let optimal =
-        pieces.iter().filter(|piece| !y.includes(piece)).fold(T::default(), |all, piece| all.joined(piece));
+    let optimal = join_all(pieces.iter().filter(|piece| !y.includes(piece)));
     assert_eq!(delta, optimal, "the delta is the one that decomposition gives");
-
-    let full = [&x, &y, &z].into_iter().fold(T::default(), |all, state| all.joined(state));
-    let group = run.deltas.iter().rev().fold(T::default(), |all, delta| all.joined(delta));
-    assert_eq!(group.clone().joined(&full), group, "a group of deltas, in any order, is the full state");
-    assert_eq!(full, group);
+    assert_eq!(x.delta(&x), T::default(), "nothing is missing to a state itself");
+    assert_eq!(x.delta(&T::default()), x, "all is missing to the bottom");
 }
 
 #[cfg(feature = "serde")]
@@ -115,6 +130,7 @@ where
             assert!(crate::decode::<T>(&bytes[..end]).is_err(), "cut after {end} of {bytes:?}");
         }
     }
+    assert!(crate::decode::<Vec<T>>(&crate::encode(&run.deltas)).as_ref() == Ok(&run.deltas));
     let [xy, yx] = [(0, 1), (1, 0)].map(|(x, y)| crate::encode(&states[x].clone().joined(&states[y])));
     assert_eq!(xy, yx, "one state has one form");
 }
