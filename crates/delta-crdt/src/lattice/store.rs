@@ -8,6 +8,15 @@ use crate::Dot;
 
 /// A container of dots that merges under causal contexts: a dot that one side knows and does not hold was removed there.
 ///
+/// ```
+/// use delta_crdt::{CausalContext, Dot, DotSet, DotStore, ReplicaId};
+/// let [old, new] = [1, 2].map(|seq| Dot::new(ReplicaId::new(1, 1), seq));
+/// let (mut mine, theirs) = (DotSet::of(old), DotSet::of(new));
+/// let (i_know, they_know) = (CausalContext::from_iter([old]), CausalContext::from_iter([old, new]));
+/// mine.join(&i_know, &theirs, &they_know);
+/// assert_eq!(mine.dots(), [new]); // the old one was removed there, the new one is not known here
+/// ```
+///
 /// Source: Almeida, Shoker and Baquero, "Delta State Replicated Data Types", 2018.
 pub trait DotStore: Clone + Default + PartialEq {
     /// True if it holds no dot.
