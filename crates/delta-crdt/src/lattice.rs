@@ -22,11 +22,25 @@ pub use store::{DotFun, DotMap, DotSet, DotStore};
 
 use alloc::vec::Vec;
 
+/// The examples of the document that helps to choose a type are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/types.md")]
+struct Choosing;
+
 /// A state that merges: a join-semilattice with a bottom.
 ///
 /// Laws, each of which a property test checks for every type here: joining is idempotent, commutative and associative; joining
 /// the bottom (`Default`) changes nothing; the state never shrinks. So states may be merged in any order and any number of
 /// times. Source: Shapiro and others, "Conflict-free Replicated Data Types", 2011.
+///
+/// ```
+/// use delta_crdt::{Lattice, MaxRegister};
+/// let (mut here, mut there) = (MaxRegister::new(), MaxRegister::new());
+/// here.write(3);
+/// there.write(5); // at the same time
+/// assert!(here.join(&there) && !there.join(&here)); // true if it learnt something
+/// assert!(here == there && !here.join(&there));
+/// ```
 pub trait Lattice: Clone + Default + PartialEq {
     /// Takes in what `other` knows. True if that changed anything.
     fn join(&mut self, other: &Self) -> bool;
@@ -45,6 +59,18 @@ pub trait Lattice: Clone + Default + PartialEq {
 }
 
 /// A lattice whose states come apart into the least pieces, so that the least delta can be found.
+///
+/// ```
+/// use delta_crdt::{Decompose, GSet, Lattice};
+/// let (mut here, mut there) = (GSet::new(), GSet::new());
+/// here.insert("tea");
+/// there.join(&here);
+/// here.insert("coffee");
+/// there.insert("milk"); // at the same time
+/// let delta = here.delta(&there);
+/// assert_eq!(delta.iter().collect::<Vec<_>>(), [&"coffee"]); // what is missing there, no more
+/// assert_eq!(there.clone().joined(&delta), there.joined(&here));
+/// ```
 ///
 /// Source: Enes, Almeida, Baquero and Leitão, "Efficient Synchronization of State-based CRDTs", ICDE 2019.
 pub trait Decompose: Lattice {

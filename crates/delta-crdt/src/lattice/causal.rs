@@ -7,6 +7,17 @@ use super::{CausalContext, Decompose, DotStore, Lattice};
 use crate::Dot;
 
 /// A dot store and the dots that are known: a known dot that is not in the store was removed.
+///
+/// ```
+/// use delta_crdt::{Causal, CausalContext, Dot, DotSet, Lattice, ReplicaId};
+/// let (first, second) = (Dot::new(ReplicaId::new(1, 1), 1), Dot::new(ReplicaId::new(2, 1), 1));
+/// let written = Causal::new(DotSet::of(first), CausalContext::new());
+/// let removed = Causal::new(DotSet::default(), CausalContext::from_iter([first]));
+/// let mut here = written.clone().joined(&removed);
+/// let there = written.joined(&Causal::new(DotSet::of(second), CausalContext::new())); // at the same time
+/// here.join(&there);
+/// assert_eq!(here.store(), &DotSet::of(second)); // what is known and not held does not come back
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Causal<S> {
@@ -80,6 +91,52 @@ impl<S: DotStore> Decompose for Causal<S> {
 }
 
 /// A type that is a causal store at heart, so that it can live inside an [`ORMap`](super::ORMap).
+///
+/// A type of your own can:
+///
+/// ```
+/// use delta_crdt::{Causal, CausalContext, DotFun, Embed, Lattice, ORMap, ReplicaId};
+///
+/// /// All entries ever written; a removal of the key removes those known.
+/// #[derive(Clone, Default, PartialEq)]
+/// struct Log(Causal<DotFun<&'static str>>);
+///
+/// impl Log {
+///     fn append(&mut self, replica: ReplicaId, line: &'static str) -> Self {
+///         let dot = self.0.context().next(replica);
+///         let delta = Self(Causal::new(DotFun::of(dot, line), CausalContext::new()));
+///         self.join(&delta);
+///         delta
+///     }
+/// }
+///
+/// impl Lattice for Log {
+///     fn join(&mut self, other: &Self) -> bool {
+///         self.0.join(&other.0)
+///     }
+/// }
+///
+/// impl Embed for Log {
+///     type Store = DotFun<&'static str>;
+///
+///     fn from_causal(causal: Causal<Self::Store>) -> Self {
+///         Self(causal)
+///     }
+///
+///     fn as_causal(&self) -> &Causal<Self::Store> {
+///         &self.0
+///     }
+/// }
+///
+/// let mut here = ORMap::<u8, Log>::new();
+/// here.update(7, |log| log.append(ReplicaId::new(1, 1), "seen"));
+/// let mut there = here.clone();
+/// here.remove(&7);
+/// there.update(7, |log| log.append(ReplicaId::new(2, 1), "not seen")); // at the same time
+/// here.join(&there);
+/// let log = here.get(&7).expect("it has a line");
+/// assert_eq!(log.0.store().iter().map(|line| *line.1).collect::<Vec<_>>(), ["not seen"]);
+/// ```
 pub trait Embed: Lattice {
     /// The dot store inside.
     type Store: DotStore;

@@ -4,13 +4,24 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::Lattice;
+use super::{Decompose, Lattice};
 use crate::{Dot, ReplicaId};
 
 /// A set of dots: for each replica, the ranges of its write numbers that are known.
 ///
 /// Always compacted: ranges are sorted, never touch, and a run from 1 is one range (the version vector; what is beyond it is
 /// the dot cloud). It takes a few bytes per replica however many writes there were.
+///
+/// ```
+/// use delta_crdt::{CausalContext, Dot, Lattice, ReplicaId};
+/// let (a, b) = (ReplicaId::new(1, 1), ReplicaId::new(2, 1));
+/// let mut here = CausalContext::from_iter([Dot::new(a, 1), Dot::new(a, 3)]); // the second has not come yet
+/// let there = CausalContext::from_iter([Dot::new(a, 2), Dot::new(b, 1)]); // heard at the same time
+/// assert_eq!(here.covered(a), 1);
+/// here.join(&there);
+/// assert_eq!((here.covered(a), here.covered(b)), (3, 1));
+/// assert_eq!(here.ranges().collect::<Vec<_>>(), [(a, 1, 3), (b, 1, 1)]);
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct CausalContext {
     ranges: BTreeMap<ReplicaId, Vec<(u64, u64)>>,
@@ -141,6 +152,17 @@ impl Lattice for CausalContext {
                 after > 0 && last <= ranges[after - 1].1
             })
         })
+    }
+}
+
+impl Decompose for CausalContext {
+    fn decompose(&self) -> Vec<Self> {
+        self.dots().map(|dot| Self::from_iter([dot])).collect()
+    }
+
+    /// Looks at the ranges, not at each dot.
+    fn delta(&self, known: &Self) -> Self {
+        self.without(known)
     }
 }
 

@@ -33,12 +33,13 @@ impl GCounter {
 
     /// Adds `by` as `replica`; returns the delta. A replica's total stays at `u64::MAX`.
     pub fn increment(&mut self, replica: ReplicaId, by: u64) -> Self {
-        if by == 0 {
+        let before = self.0.get(&replica).copied().unwrap_or_default();
+        let total = before.saturating_add(by);
+        if total == before {
             return Self::default();
         }
-        let total = self.0.entry(replica).or_default();
-        *total = total.saturating_add(by);
-        Self(BTreeMap::from([(replica, *total)]))
+        self.0.insert(replica, total);
+        Self(BTreeMap::from([(replica, total)]))
     }
 
     /// The sum over all replicas.
@@ -112,12 +113,12 @@ impl PNCounter {
         Self::default()
     }
 
-    /// Adds `by` as `replica`; returns the delta.
+    /// Adds `by` as `replica`; returns the delta. What a replica added stays at `u64::MAX`.
     pub fn increment(&mut self, replica: ReplicaId, by: u64) -> Self {
         Self { up: self.up.increment(replica, by), down: GCounter::default() }
     }
 
-    /// Takes `by` away as `replica`; returns the delta.
+    /// Takes `by` away as `replica`; returns the delta. What a replica took away stays at `u64::MAX`.
     pub fn decrement(&mut self, replica: ReplicaId, by: u64) -> Self {
         Self { up: GCounter::default(), down: self.down.increment(replica, by) }
     }

@@ -52,6 +52,16 @@ impl<K: Clone + Ord, V: Lattice> GMap<K, V> {
         self.0.get(key)
     }
 
+    /// How many keys.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Keys and values in order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter()
@@ -89,6 +99,10 @@ impl<K: Clone + Ord, V: Lattice> Lattice for GMap<K, V> {
         }
         changed
     }
+
+    fn includes(&self, other: &Self) -> bool {
+        other.0.iter().all(|(key, value)| self.0.get(key).is_some_and(|mine| mine.includes(value)))
+    }
 }
 
 impl<K: Clone + Ord, V: Decompose> Decompose for GMap<K, V> {
@@ -98,6 +112,16 @@ impl<K: Clone + Ord, V: Decompose> Decompose for GMap<K, V> {
             value.decompose().into_iter().map(move |piece| Self(BTreeMap::from([(key.clone(), piece)])))
         };
         self.0.iter().flat_map(pieces).collect()
+    }
+
+    /// Looks at each key, and costs for each what the delta of its value costs. No value is decomposed that need not be.
+    fn delta(&self, known: &Self) -> Self {
+        let bottom = V::default();
+        let part = |(key, value): (&K, &V)| {
+            let delta = known.0.get(key).map_or_else(|| value.clone(), |theirs| value.delta(theirs));
+            (delta != bottom).then(|| (key.clone(), delta))
+        };
+        Self(self.0.iter().filter_map(part).collect())
     }
 }
 
@@ -114,6 +138,21 @@ impl<K: Clone + Ord, V: Decompose> Decompose for GMap<K, V> {
 /// there.update("team", |set| set.insert(b, 2)); // at the same time
 /// here.join(&there);
 /// assert_eq!(here.get(&"team").map(|set| set.iter().copied().collect()), Some(vec![2]));
+/// ```
+///
+/// A map in a map behaves alike at each depth, `clear` included:
+///
+/// ```
+/// use delta_crdt::{Lattice, MVRegister, ORMap, ReplicaId};
+/// let (a, b) = (ReplicaId::new(1, 1), ReplicaId::new(2, 1));
+/// let mut here = ORMap::<&str, ORMap<&str, MVRegister<u32>>>::new();
+/// here.update("door", |door| door.update("colour", |colour| colour.write(a, 1)));
+/// let mut there = here.clone();
+/// here.clear();
+/// there.update("door", |door| door.update("width", |width| width.write(b, 90))); // at the same time
+/// here.join(&there);
+/// let door = here.get(&"door").expect("it has a width");
+/// assert_eq!(door.keys().collect::<Vec<_>>(), [&"width"]);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -141,6 +180,9 @@ impl<K: Clone + Ord, C: Embed> ORMap<K, C> {
 
     /// Changes the value of `key`, from its bottom if it is not there. `change` returns the delta of the value; this returns
     /// that of the map. Copies the value and the context, so it costs their size.
+    ///
+    /// Let `change` return what the mutators of the value returned, joined if they were several. The value as a whole would
+    /// not do: it comes with all that the map knows, and as a delta would remove every other key.
     pub fn update(&mut self, key: K, change: impl FnOnce(&mut C) -> C) -> Self {
         let mut value = self.value(self.0.store.get(&key));
         let delta = change(&mut value);
@@ -159,12 +201,30 @@ impl<K: Clone + Ord, C: Embed> ORMap<K, C> {
         delta
     }
 
+    /// Removes all keys known; returns the delta.
+    pub fn clear(&mut self) -> Self {
+        let delta = Self(Causal::new(DotMap::default(), self.0.store.dots().into_iter().collect()));
+        self.0.join(&delta.0);
+        delta
+    }
+
     /// The value of `key`, a copy.
     pub fn get(&self, key: &K) -> Option<C> {
         self.0.store.get(key).map(|store| self.value(Some(store)))
     }
 
-    /// The keys in order.
+    /// How many keys.
+    pub fn len(&self) -> usize {
+        self.0.store.0.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.store.0.is_empty()
+    }
+
+    /// The keys in order: those whose value holds a write. A flag or set that shows nothing may hold some: an
+    /// [`RWSet`](super::RWSet) remembers removals. A [`DWFlag`](super::DWFlag) that is on holds none.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.0.store.0.keys()
     }
@@ -242,6 +302,16 @@ impl<K: Clone + Ord, V: Clone + PartialEq> AWLWWMap<K, V> {
     /// The value that `key` shows.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.0.store.get(key).and_then(latest)
+    }
+
+    /// How many keys.
+    pub fn len(&self) -> usize {
+        self.0.store.0.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.store.0.is_empty()
     }
 
     /// Keys and what they show, in order.

@@ -36,11 +36,11 @@ impl<T: Clone + Ord> LWWRegister<T> {
         Self::default()
     }
 
-    /// Writes `value` as `replica` at `stamp`; returns the delta. A stamp below that of the present value changes nothing.
+    /// Writes `value` as `replica` at `stamp`; returns the delta. A stamp below that of the present value changes nothing:
+    /// the delta is the bottom.
     pub fn write(&mut self, replica: ReplicaId, stamp: Stamp, value: T) -> Self {
-        let delta = Self(Some((stamp, replica, value)));
-        self.join(&delta);
-        delta
+        let write = Self(Some((stamp, replica, value)));
+        if self.join(&write) { write } else { Self::default() }
     }
 
     /// The value, if there is one.
@@ -102,11 +102,10 @@ macro_rules! extreme {
                 Self::default()
             }
 
-            /// Takes `value` into account; returns the delta.
+            /// Takes `value` into account; returns the delta, which is the bottom if that changed nothing.
             pub fn write(&mut self, value: T) -> Self {
-                let delta = Self(Some(value));
-                self.join(&delta);
-                delta
+                let write = Self(Some(value));
+                if self.join(&write) { write } else { Self::default() }
             }
 
             /// The value, if there is one.

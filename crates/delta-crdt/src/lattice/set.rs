@@ -51,6 +51,16 @@ impl<T: Clone + Ord> GSet<T> {
         self.0.contains(element)
     }
 
+    /// How many elements.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The elements in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter()
@@ -117,6 +127,16 @@ impl<T: Clone + Ord> AWSet<T> {
         self.0.store.get(element).is_some()
     }
 
+    /// How many elements.
+    pub fn len(&self) -> usize {
+        self.0.store.0.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.store.0.is_empty()
+    }
+
     /// The elements in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.store.0.keys()
@@ -162,6 +182,16 @@ impl<T: Clone + Ord> RWSet<T> {
     /// True if `element` is in it.
     pub fn contains(&self, element: &T) -> bool {
         self.0.store.get(element).is_some_and(is_present)
+    }
+
+    /// How many elements. Looks at each, those that are remembered as removed too.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
     }
 
     /// The elements in order.

@@ -8,6 +8,15 @@ use crate::Dot;
 
 /// A container of dots that merges under causal contexts: a dot that one side knows and does not hold was removed there.
 ///
+/// ```
+/// use delta_crdt::{CausalContext, Dot, DotSet, DotStore, ReplicaId};
+/// let [old, new] = [1, 2].map(|seq| Dot::new(ReplicaId::new(1, 1), seq));
+/// let (mut mine, theirs) = (DotSet::of(old), DotSet::of(new));
+/// let (i_know, they_know) = (CausalContext::from_iter([old]), CausalContext::from_iter([old, new]));
+/// mine.join(&i_know, &theirs, &they_know);
+/// assert_eq!(mine.dots(), [new]); // the old one was removed there, the new one is not known here
+/// ```
+///
 /// Source: Almeida, Shoker and Baquero, "Delta State Replicated Data Types", 2018.
 pub trait DotStore: Clone + Default + PartialEq {
     /// True if it holds no dot.
@@ -31,7 +40,14 @@ pub trait DotStore: Clone + Default + PartialEq {
     }
 }
 
-/// A set of dots.
+/// A set of dots: the store of flags, and of the elements of sets.
+///
+/// ```
+/// use delta_crdt::{Causal, CausalContext, Dot, DotSet, DotStore, Lattice, ReplicaId};
+/// let [here, there] = [1, 2].map(|node| Dot::new(ReplicaId::new(node, 1), 1));
+/// let [one, other] = [here, there].map(|dot| Causal::new(DotSet::of(dot), CausalContext::new())); // at the same time
+/// assert_eq!(one.joined(&other).store().dots(), [here, there]); // both are held
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DotSet(pub(crate) BTreeSet<Dot>);
@@ -69,6 +85,15 @@ impl DotStore for DotSet {
 }
 
 /// A value for each dot. A dot names one write, so its value never changes.
+///
+/// ```
+/// use delta_crdt::{Causal, CausalContext, Dot, DotFun, Lattice, ReplicaId};
+/// let [here, there] = [1, 2].map(|node| Dot::new(ReplicaId::new(node, 1), 1));
+/// let one = Causal::new(DotFun::of(here, "tea"), CausalContext::new());
+/// let other = Causal::new(DotFun::of(there, "coffee"), CausalContext::new()); // at the same time
+/// let both = one.joined(&other);
+/// assert_eq!(both.store().iter().collect::<Vec<_>>(), [(here, &"tea"), (there, &"coffee")]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DotFun<V>(pub(crate) BTreeMap<Dot, V>);
@@ -119,6 +144,16 @@ impl<V: Clone + PartialEq> DotStore for DotFun<V> {
 }
 
 /// A dot store for each key. A key without dots is not there.
+///
+/// ```
+/// use delta_crdt::{Causal, CausalContext, Dot, DotMap, DotSet, Lattice, ReplicaId};
+/// let [first, second] = [1, 2].map(|node| Dot::new(ReplicaId::new(node, 1), 1));
+/// let written = Causal::new(DotMap::of("tea", DotSet::of(first)), CausalContext::new());
+/// let removed = Causal::new(DotMap::default(), CausalContext::from_iter([first]));
+/// let other = Causal::new(DotMap::of("coffee", DotSet::of(second)), CausalContext::new()); // at the same time
+/// let left = written.joined(&removed).joined(&other);
+/// assert_eq!((left.store().get(&"tea"), left.store().get(&"coffee")), (None, Some(&DotSet::of(second))));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct DotMap<K, S>(pub(crate) BTreeMap<K, S>);

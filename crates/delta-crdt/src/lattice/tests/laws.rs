@@ -1,4 +1,4 @@
-//! Random histories of three replicas, and what must hold of the states they lead to.
+//! Random histories of three replicas, and what must hold of the states they lead to and of the deltas on the way.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::spec::{Event, Subject};
 use crate::*;
 
-/// `(replica, step, a, b)`: a write if the step is even, else a merge from another replica.
-type Steps = Vec<(u8, u8, u8, u8)>;
+/// `(replica, step, a, b)`: a write if the step is even, else a merge from another replica: its state, or the delta to it.
+type Steps = Vec<(u8, u8, u16, u16)>;
 
 struct Site<T> {
     state: T,
@@ -35,14 +35,22 @@ fn run<T: Subject>(steps: &Steps) -> Run<T> {
             let event = Event { number, replica, stamp, a, b, sees: run.sites[at].knows.clone() };
             let before = run.sites[at].state.clone();
             let delta = run.sites[at].state.act(&event);
-            assert_eq!(before.joined(&delta), run.sites[at].state, "m(x) = x join delta");
+            let after = &run.sites[at].state;
+            assert_eq!(before.clone().joined(&delta), *after, "m(x) = x join delta");
+            assert!(
+                delta.decompose().iter().all(|piece| !before.includes(piece)),
+                "no piece is needless: {delta:?}"
+            );
+            assert_eq!(delta, after.delta(&before), "it is the least of all deltas");
+            assert_eq!(delta == T::default(), before == *after, "what changes nothing returns the bottom");
             run.sites[at].knows.insert(number);
             run.events.push(event);
             run.deltas.push(delta);
         } else {
             let from = (at + 1 + usize::from(a % 2)) % 3;
             let (state, knows) = (run.sites[from].state.clone(), run.sites[from].knows.clone());
-            run.sites[at].state.join(&state);
+            let news = if a % 4 < 2 { state } else { state.delta(&run.sites[at].state) };
+            run.sites[at].state.join(&news);
             run.sites[at].knows.extend(knows);
         }
     }
@@ -57,37 +65,74 @@ fn follows_the_specification<T: Subject>(steps: &Steps) {
     }
 }
 
+fn join_all<'a, T: Lattice + 'a>(states: impl IntoIterator<Item = &'a T>) -> T {
+    states.into_iter().fold(T::default(), |all, state| all.joined(state))
+}
+
+/// Of states that replicas reached, and of any groups of deltas, in which earlier ones can be missing.
 fn obeys_the_laws<T: Subject>(steps: &Steps) {
     let run = run::<T>(steps);
-    let [x, y, z] = [0, 1, 2].map(|i| run.sites[i].state.clone());
+    let states = [0, 1, 2].map(|i| run.sites[i].state.clone());
+    three_states_obey(&states);
+    let groups = [0, 1, 2].map(|bit| {
+        let chosen = run.events.iter().filter(|event| (event.a ^ event.b) >> (13 + bit) & 1 == 0);
+        join_all(chosen.map(|event| &run.deltas[event.number]))
+    });
+    three_states_obey(&groups);
+    let full = join_all(&states);
+    let group = join_all(run.deltas.iter().rev());
+    assert_eq!(group.clone().joined(&full), group, "a group of deltas, in any order, is the full state");
+    assert_eq!(full, group);
+    assert_eq!(full.joined(&groups[0]), group, "deltas that come again change nothing");
+}
+
+fn three_states_obey<T: Subject>([x, y, z]: &[T; 3]) {
+    let [x, y, z] = [x.clone(), y.clone(), z.clone()];
     let xy = x.clone().joined(&y);
     assert_eq!(xy, y.clone().joined(&x), "commutative");
     assert_eq!(xy.clone().joined(&z), x.clone().joined(&y.clone().joined(&z)), "associative");
-    assert!(!x.clone().join(&x), "idempotent");
+    assert!(!x.clone().join(&x) && x.includes(&x), "idempotent");
     assert!(!x.clone().join(&T::default()), "the bottom is neutral");
     assert_eq!(T::default().joined(&x), x, "the bottom is neutral on the left");
     assert!(xy.includes(&x) && xy.includes(&y), "monotone");
     assert_eq!(x.clone().join(&y), xy != x, "join tells truly whether it changed anything");
+    assert_eq!(x.includes(&y), xy == x, "a state includes another if joining it changes nothing");
 
     let pieces = x.decompose();
-    let whole = pieces.iter().fold(T::default(), |all, piece| all.joined(piece));
-    assert_eq!(whole, x, "the pieces make the whole");
+    assert_eq!(join_all(&pieces), x, "the pieces make the whole");
+    for piece in &pieces {
+        assert_eq!(piece.decompose(), std::slice::from_ref(piece), "a piece does not come apart");
+    }
     for skipped in 0..pieces.len().min(12) {
         let rest = pieces.iter().enumerate().filter(|piece| piece.0 != skipped);
-        let rest = rest.fold(T::default(), |all, piece| all.joined(piece.1));
-        assert_ne!(rest, x, "no piece is superfluous");
+        assert_ne!(join_all(rest.map(|piece| piece.1)), x, "no piece is superfluous");
     }
     let delta = x.delta(&y);
     assert_eq!(y.clone().joined(&delta), y.clone().joined(&x), "the delta brings all");
     assert!(delta.decompose().iter().all(|piece| !y.includes(piece)), "the delta is minimal");
-    let optimal =
-        pieces.iter().filter(|piece| !y.includes(piece)).fold(T::default(), |all, piece| all.joined(piece));
+    let optimal = join_all(pieces.iter().filter(|piece| !y.includes(piece)));
     assert_eq!(delta, optimal, "the delta is the one that decomposition gives");
+    assert_eq!(x.delta(&x), T::default(), "nothing is missing to a state itself");
+    assert_eq!(x.delta(&T::default()), x, "all is missing to the bottom");
+}
 
-    let full = [&x, &y, &z].into_iter().fold(T::default(), |all, state| all.joined(state));
-    let group = run.deltas.iter().rev().fold(T::default(), |all, delta| all.joined(delta));
-    assert_eq!(group.clone().joined(&full), group, "a group of deltas, in any order, is the full state");
-    assert_eq!(full, group);
+#[cfg(feature = "serde")]
+fn keeps_states_and_deltas_through_their_wire_form<T>(steps: &Steps)
+where
+    T: Subject + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let run = run::<T>(steps);
+    let states: Vec<_> = run.sites.into_iter().map(|site| site.state).collect();
+    for whole in states.iter().chain(&run.deltas) {
+        let bytes = crate::encode(whole);
+        assert_eq!(crate::decode::<T>(&bytes).as_ref(), Ok(whole));
+        for end in 0..bytes.len() {
+            assert!(crate::decode::<T>(&bytes[..end]).is_err(), "cut after {end} of {bytes:?}");
+        }
+    }
+    assert!(crate::decode::<Vec<T>>(&crate::encode(&run.deltas)).as_ref() == Ok(&run.deltas));
+    let [xy, yx] = [(0, 1), (1, 0)].map(|(x, y)| crate::encode(&states[x].clone().joined(&states[y])));
+    assert_eq!(xy, yx, "one state has one form");
 }
 
 macro_rules! laws {
@@ -99,25 +144,19 @@ macro_rules! laws {
                 #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
                 #[test]
-                fn follows_its_specification(steps in vec(any::<(u8, u8, u8, u8)>(), 0..30)) {
+                fn follows_its_specification(steps in vec(any::<(u8, u8, u16, u16)>(), 0..30)) {
                     follows_the_specification::<$t>(&steps);
                 }
 
                 #[test]
-                fn obeys_its_laws(steps in vec(any::<(u8, u8, u8, u8)>(), 0..20)) {
+                fn obeys_its_laws(steps in vec(any::<(u8, u8, u16, u16)>(), 0..20)) {
                     obeys_the_laws::<$t>(&steps);
                 }
-            }
 
-            #[cfg(feature = "serde")]
-            #[test]
-            fn keeps_its_state_through_its_wire_form() {
-                let steps = (0..60_u8).map(|i| (i % 3, i / 3, i.wrapping_mul(37), i.wrapping_mul(11))).collect();
-                let state = run::<$t>(&steps).sites.swap_remove(1).state;
-                let bytes = crate::encode(&state);
-                assert_eq!(crate::decode::<$t>(&bytes), Ok(state));
-                for end in 0..bytes.len() {
-                    assert!(crate::decode::<$t>(&bytes[..end]).is_err());
+                #[cfg(feature = "serde")]
+                #[test]
+                fn keeps_its_state_through_its_wire_form(steps in vec(any::<(u8, u8, u16, u16)>(), 0..20)) {
+                    keeps_states_and_deltas_through_their_wire_form::<$t>(&steps);
                 }
             }
         }
@@ -125,67 +164,28 @@ macro_rules! laws {
 }
 
 laws! {
+    causal_context: CausalContext;
     g_counter: GCounter;
     pn_counter: PNCounter;
-    g_set: GSet<u8>;
-    aw_set: AWSet<u8>;
-    rw_set: RWSet<u8>;
+    g_set: GSet<u16>;
+    aw_set: AWSet<u16>;
+    rw_set: RWSet<u16>;
     ew_flag: EWFlag;
     dw_flag: DWFlag;
-    lww_register: LWWRegister<u8>;
-    mv_register: MVRegister<u8>;
-    max_register: MaxRegister<u8>;
-    min_register: MinRegister<u8>;
-    g_map: GMap<u8, GCounter>;
-    or_map: ORMap<u8, AWSet<u8>>;
-    aw_lww_map: AWLWWMap<u8, u8>;
-}
-
-/// One replica alone does what the collection of the standard library does.
-mod alone {
-    use super::*;
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn a_set_alone_is_a_set(steps in vec(any::<(bool, u8)>(), 0..50)) {
-            let (mut ours, mut rw, mut std) = (AWSet::new(), RWSet::new(), BTreeSet::new());
-            let me = ReplicaId::new(1, 1);
-            for (adds, element) in steps {
-                let element = element % 8;
-                if adds {
-                    ours.insert(me, element);
-                    rw.insert(me, element);
-                    std.insert(element);
-                } else {
-                    ours.remove(&element);
-                    rw.remove(me, element);
-                    std.remove(&element);
-                }
-                prop_assert!(ours.iter().eq(std.iter()) && rw.iter().eq(std.iter()));
-            }
-        }
-
-        #[test]
-        fn a_context_is_a_set_of_dots(steps in vec((0_u64..3, 1_u64..40), 0..80), other in vec((0_u64..3, 1_u64..40), 0..80)) {
-            let dot = |&(node, seq): &(u64, u64)| Dot::new(ReplicaId::new(node, 1), seq);
-            let (mut ours, mut std) = (CausalContext::new(), BTreeSet::new());
-            for step in &steps {
-                prop_assert_eq!(ours.insert(dot(step)), std.insert(dot(step)));
-            }
-            prop_assert!(ours.dots().eq(std.iter().copied()));
-            prop_assert_eq!(ours.len(), std.len() as u64);
-            let theirs: CausalContext = other.iter().map(dot).collect();
-            let their_dots: BTreeSet<_> = other.iter().map(dot).collect();
-            prop_assert!(ours.without(&theirs).dots().eq(std.difference(&their_dots).copied()));
-            prop_assert_eq!(ours.includes(&theirs), std.is_superset(&their_dots));
-            let joined = ours.clone().joined(&theirs);
-            prop_assert!(joined.dots().eq(std.union(&their_dots).copied()));
-            for seq in 1..42 {
-                let dot = Dot::new(ReplicaId::new(1, 1), seq);
-                prop_assert_eq!(ours.contains(dot), std.contains(&dot));
-            }
-        }
-    }
+    lww_register: LWWRegister<u16>;
+    mv_register: MVRegister<u16>;
+    max_register: MaxRegister<u16>;
+    min_register: MinRegister<u16>;
+    g_map_of_counters: GMap<u16, GCounter>;
+    g_map_of_g_maps: GMap<u16, GMap<u16, LWWRegister<u16>>>;
+    g_map_of_or_maps: GMap<u16, ORMap<u16, EWFlag>>;
+    or_map_of_aw_sets: ORMap<u16, AWSet<u16>>;
+    or_map_of_rw_sets: ORMap<u16, RWSet<u16>>;
+    or_map_of_ew_flags: ORMap<u16, EWFlag>;
+    or_map_of_dw_flags: ORMap<u16, DWFlag>;
+    or_map_of_mv_registers: ORMap<u16, MVRegister<u16>>;
+    or_map_of_aw_lww_maps: ORMap<u16, AWLWWMap<u16, u16>>;
+    or_map_of_or_maps: ORMap<u16, ORMap<u16, AWSet<u16>>>;
+    or_map_three_deep: ORMap<u16, ORMap<u16, ORMap<u16, MVRegister<u16>>>>;
+    aw_lww_map: AWLWWMap<u16, u16>;
 }
