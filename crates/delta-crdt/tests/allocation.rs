@@ -94,10 +94,10 @@ fn map<V: Clone + PartialEq>(id: ReplicaId) -> Replica<String, V> {
     Replica::new(id, Config { max_fragment_keys: 3, ..Config::default() }, LastWriter)
 }
 
+type History<V> = (Vec<Message<String, V>>, Vec<Record<String, V>>);
+
 /// One message of each kind that a pair of replicas sends, and one record of each kind and size of one of them.
-fn history<V: Clone + PartialEq>(
-    value: impl Fn(u64) -> V,
-) -> (Vec<Message<String, V>>, Vec<Record<String, V>>) {
+fn history<V: Clone + PartialEq>(value: impl Fn(u64) -> V) -> History<V> {
     let (mut a, mut b) = (map(A), map(B));
     let (mut kinds, mut messages) = (BTreeSet::new(), Vec::new());
     a.record();

@@ -95,7 +95,7 @@ pub(super) fn read<'de, K: Deserialize<'de>, V: Deserialize<'de>>(
 ) -> postcard::Result<(Message<K, V>, &'de [u8])> {
     let (head, mut rest): (Head, _) = take_from_bytes(body)?;
     let (shards, _, shard, session, answer, number, stamp, origins, count) = head;
-    // Room for what the length promises, but for no more than eight bytes per byte of input: then it grows with what is really there.
+    // Room for what the length promises, but at most eight bytes per byte of input. Beyond that it grows with what is really there.
     let entry = size_of::<(K, Few<Sib<V>>)>();
     let mut entries = Vec::with_capacity(count.min(rest.len() / (entry / 8).max(8)));
     for _ in 0..count {
