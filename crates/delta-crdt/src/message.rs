@@ -114,6 +114,13 @@ pub(crate) struct Batch<K, V> {
     pub(crate) origins: Vec<ReplicaId>,
     /// Stamps count from here.
     pub(crate) stamp: u64,
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            deserialize_with = "crate::wire::list",
+            bound(deserialize = "K: serde::Deserialize<'de>, V: serde::Deserialize<'de>")
+        )
+    )]
     pub(crate) ops: Vec<Op<K, V>>,
 }
 
@@ -212,6 +219,13 @@ pub(crate) struct Fragment<K, V> {
     pub(crate) stamp: u64,
     /// Origins, and the number that theirs count from.
     pub(crate) origins: Vec<(ReplicaId, u64)>,
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            deserialize_with = "crate::wire::list",
+            bound(deserialize = "K: serde::Deserialize<'de>, V: serde::Deserialize<'de>")
+        )
+    )]
     pub(crate) entries: Vec<(K, Few<Sib<V>>)>,
 }
 

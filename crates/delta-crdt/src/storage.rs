@@ -42,7 +42,7 @@ pub(crate) enum Step<K, V> {
 /// Where records are kept. The driver calls it: a replica does no input or output.
 ///
 /// ```text
-///   start:  load ─► Replica::restore(new epoch) ─► record()
+///   start:  load ─► Replica::restore(new epoch) ─► record() ─► take_log ─► append, which names the life
 ///   turn:   take_log ─► append (one group commit for the turn's writes) ─► acknowledge them as durable
 ///   seldom: snapshot ─► replace
 /// ```
@@ -73,8 +73,8 @@ pub trait Storage<K, V> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// The log holds writes of the epoch that was to be taken now.
-    #[error("the log holds writes of this epoch: every start needs a new one; nothing was started")]
+    /// The log names this life, or a later one of its node: its epoch is used.
+    #[error("the log is of this epoch or a later one: every start needs a higher one; nothing was started")]
     Epoch,
     /// The map was made with another number of shards, which is fixed for its life.
     #[error("the log is of a map with another number of shards; nothing was started")]

@@ -1,6 +1,7 @@
 //! The wire form of everything here: one version byte, then postcard.
 
 mod fragment;
+mod list;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,6 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Message;
 use crate::message::{Body, Shared};
+
+pub(crate) use list::list;
 
 /// The wire version that is written, and the only one that is read so far.
 const VERSION: u8 = 1;
@@ -92,6 +95,10 @@ impl Flavor for End<'_> {
 
 /// Reads what [`encode`] wrote. Never panics, and never allocates more than a small multiple of the input.
 ///
+/// What an input promises and does not hold costs nothing; what it holds takes its size in memory, however few bytes it takes in the
+/// input. So large values are better kept behind a pointer, and a set of keys that take no bytes at all, such as `()`, is not for
+/// bytes from strangers: as many as are promised are there.
+///
 /// # Errors
 /// [`DecodeError`] says what is wrong with the bytes.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
@@ -132,7 +139,7 @@ impl<K: Serialize, V: Serialize> Message<K, V> {
 }
 
 impl<K: DeserializeOwned, V: DeserializeOwned> Message<K, V> {
-    /// Reads the wire form. Never panics, and never allocates more than a small multiple of `bytes`.
+    /// Reads the wire form. Never panics, and never allocates more than a small multiple of `bytes`; see [`decode`](crate::decode).
     ///
     /// # Errors
     /// [`DecodeError`] says what is wrong with the bytes.

@@ -1,8 +1,11 @@
 //! Records in a redb database.
 
+use std::fs::OpenOptions;
+use std::io;
 use std::path::Path;
 use std::vec::Vec;
 
+use redb::backends::FileBackend;
 use redb::{Database, ReadableTable, StorageBackend, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +37,34 @@ impl<E: Into<redb::Error>> From<E> for RedbError {
     }
 }
 
+/// A backend whose length is durable before anything that relies on it: redb writes what the file's length is into its header and
+/// syncs both at once, and a file that is shorter than its header says does not open again.
+#[derive(Debug)]
+struct Grown<B>(B);
+
+impl<B: StorageBackend> StorageBackend for Grown<B> {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.0.read(offset, len)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)?;
+        self.0.sync_data(false)
+    }
+
+    fn sync_data(&self, eventual: bool) -> io::Result<()> {
+        self.0.sync_data(eventual)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}
+
 /// Records in an embedded database: a file of its own, one transaction per append, synced when it returns.
 #[derive(Debug)]
 pub struct RedbStorage {
@@ -45,9 +76,20 @@ impl RedbStorage {
     /// Opens or makes the file.
     ///
     /// # Errors
-    /// The file cannot be opened, is in use or is no database; it is as it was.
+    /// The file cannot be opened, is in use or is no database; it is as it was. A crash within the very first `open` may leave a
+    /// file that is no database yet: nothing was ever in it, and it may be deleted.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, RedbError> {
-        Self::start(Database::create(path)?)
+        let path = path.as_ref();
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        // The name of a new file is durable once its folder was synced.
+        #[cfg(unix)]
+        if file.metadata()?.len() == 0
+            && let Some(folder) = path.parent()
+        {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            std::fs::File::open(folder)?.sync_all()?;
+        }
+        Self::on_backend(FileBackend::new(file)?)
     }
 
     /// Opens a database on a backend of the caller's.
@@ -55,7 +97,7 @@ impl RedbStorage {
     /// # Errors
     /// As [`RedbStorage::open`].
     pub fn on_backend(backend: impl StorageBackend) -> Result<Self, RedbError> {
-        Self::start(Database::builder().create_with_backend(backend)?)
+        Self::start(Database::builder().create_with_backend(Grown(backend))?)
     }
 
     fn start(database: Database) -> Result<Self, RedbError> {

@@ -24,6 +24,9 @@ pub fn append_frame<K: Serialize, V: Serialize>(log: &mut Vec<u8>, record: &Reco
 
 /// Reads a byte log: its records, and how many bytes of it they take. What follows is the torn end of a write that never
 /// became durable: cut it off before the next append.
+///
+/// Only the last append can be torn. If more follows than one append writes, the log is damaged before its end, or a newer program
+/// wrote it: keep the file as it is then.
 #[must_use]
 pub fn read_frames<K: DeserializeOwned, V: DeserializeOwned>(log: &[u8]) -> (Vec<Record<K, V>>, usize) {
     let mut records = Vec::new();

@@ -95,8 +95,9 @@ pub(super) fn read<'de, K: Deserialize<'de>, V: Deserialize<'de>>(
 ) -> postcard::Result<(Message<K, V>, &'de [u8])> {
     let (head, mut rest): (Head, _) = take_from_bytes(body)?;
     let (shards, _, shard, session, answer, number, stamp, origins, count) = head;
-    // Grows with what is really there, not with what the length promises.
-    let mut entries = Vec::with_capacity(count.min(rest.len() / 8));
+    // Room for what the length promises, but at most eight bytes per byte of input. Beyond that it grows with what is really there.
+    let entry = size_of::<(K, Few<Sib<V>>)>();
+    let mut entries = Vec::with_capacity(count.min(rest.len() / (entry / 8).max(8)));
     for _ in 0..count {
         let key = take(&mut rest)?;
         match take_number::<u64>(&mut rest)? {

@@ -7,16 +7,54 @@ use super::Replica;
 use super::serve::pack;
 use crate::engine::dictionary::Dictionary;
 use crate::engine::park::Write;
-use crate::engine::shard::{Context, Entry, Offered};
+use crate::engine::shard::{Context, Entry, Joined, Offered, Runs};
 use crate::message::{Batch, Commit, Op};
 use crate::storage::{Record, RestoreError, Step};
 use crate::{Config, Key, Now, ReplicaId, Stamp, Winner};
 
+/// A session of a replica that wrote nothing and holds nothing: only the name of the own life comes of it.
+fn nothing_but_a_name<K, V>() -> Joined<K, V> {
+    let no_keys = (Vec::new(), Runs::default());
+    Joined::new(no_keys, BTreeMap::from([(0, 0)]), BTreeMap::new(), false)
+}
+
+impl<K, V> Record<K, V> {
+    /// All lives that it names.
+    fn names(&self) -> impl Iterator<Item = ReplicaId> {
+        let (writes, fragment, commit) = match &self.step {
+            Step::Write(batch) => (&batch.origins[..], &[][..], &[][..]),
+            Step::Join(fragment, commit) => (&[][..], &fragment.origins[..], &commit.origins[..]),
+        };
+        writes.iter().chain(commit).copied().chain(fragment.iter().map(|origin| origin.0))
+    }
+
+    /// True if it does nothing but name lives.
+    fn brings_nothing(&self) -> bool {
+        match &self.step {
+            Step::Write(batch) => batch.ops.is_empty(),
+            Step::Join(fragment, commit) => {
+                fragment.entries.is_empty()
+                    && commit.vector.iter().chain(&commit.floors).all(|entry| entry.1 == 0)
+            }
+        }
+    }
+
+    fn is_written_by(&self, id: ReplicaId) -> bool {
+        matches!(&self.step, Step::Write(batch) if batch.origins.first() == Some(&id))
+    }
+}
+
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Begins to record what changes the state, for [`Replica::take_log`]. Every write then costs two more copies of key and value.
+    ///
+    /// The first record names this life. Once it is durable, [`Replica::restore`] refuses this epoch and all before it, whether
+    /// the life wrote anything or not: so take it and append it at once, before anything is pushed.
     pub fn record(&mut self) {
-        for shard in &mut self.shards {
-            shard.log.get_or_insert_default();
+        for (place, shard) in self.shards.iter_mut().enumerate() {
+            if shard.log.is_none() {
+                let first = (place == 0).then(|| Entry::Join(nothing_but_a_name()));
+                shard.log = Some(first.into_iter().collect());
+            }
         }
     }
 
@@ -54,6 +92,13 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 records.push(self.wrap(step));
             }
         }
+        // A write names the life as well.
+        if let [first, second, ..] = &records[..]
+            && first.brings_nothing()
+            && second.is_written_by(self.id)
+        {
+            records.remove(0);
+        }
         records
     }
 
@@ -61,15 +106,22 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     pub fn snapshot(&self) -> Vec<Record<K, V>> {
         let record = |(place, shard): (usize, &crate::engine::shard::Shard<K, V>)| {
             let keys = shard.store.iter().map(|(_, key, sibs)| (key, sibs.as_slice()));
-            let commit = Commit { whole: true, ..self.commit(place as u16) };
+            let mut commit = Commit { whole: true, ..self.commit(place as u16) };
+            // A life that wrote nothing is named too.
+            if place == 0 && !commit.origins.contains(&self.id) {
+                commit.vector.push((commit.origins.len() as u32, 0));
+                commit.origins.push(self.id);
+            }
             self.wrap(Step::Join(pack(&self.origins, place as u16, keys), commit))
         };
         self.shards.iter().enumerate().map(record).collect()
     }
 
-    /// Starts from a log. `id` must have an epoch above all in which the log was written.
+    /// Starts from a log. `id` must have an epoch above those of all former lives of its node.
     ///
-    /// The replica covers what the log holds and pulls the rest, its own former writes among it.
+    /// The replica covers what the log holds and pulls the rest, its own former writes among it. A used epoch is refused if the
+    /// log shows it: by the first record of that life or of a later one (see [`Replica::record`]), by a snapshot that it or a later
+    /// one made, or by any of their writes, of which peers may have told. A log without all of these cannot show it.
     ///
     /// # Errors
     /// [`RestoreError`]; there is no replica then, and the log is as it was.
@@ -85,6 +137,13 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             if usize::from(record.shards) != replica.shards.len().trailing_zeros() as usize {
                 return Err(RestoreError::Shards);
             }
+            if record.names().any(|named| named.node == id.node && named.epoch >= id.epoch) {
+                return Err(RestoreError::Epoch);
+            }
+            // Its name has done its service: lives that wrote nothing shall not pile up among the origins.
+            if record.brings_nothing() {
+                continue;
+            }
             match record.step {
                 Step::Write(batch) => replica.replay_write(now, batch)?,
                 Step::Join(fragment, commit) => {
@@ -93,9 +152,6 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                     let session = replica.joined(now, fragments, &commit).filter(|s| s.is_sound());
                     let session =
                         session.filter(|_| place < replica.shards.len()).ok_or(RestoreError::Damaged)?;
-                    if session.vector.contains_key(&0) {
-                        return Err(RestoreError::Epoch);
-                    }
                     let cx =
                         Context { origins: &replica.origins, winner: &replica.winner, rules: replica.rules };
                     replica.shards[place].join(&cx, session, &mut Vec::new());
@@ -110,9 +166,6 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     fn replay_write(&mut self, now: Now, batch: Batch<K, V>) -> Result<(), RestoreError> {
         let numbers = self.origins.intern_all(&batch.origins).ok_or(RestoreError::Damaged)?;
         let &origin = numbers.first().ok_or(RestoreError::Damaged)?;
-        if origin == 0 {
-            return Err(RestoreError::Epoch);
-        }
         for mut op in batch.ops {
             for dot in op.obs.as_mut_slice() {
                 dot.0 = *numbers.get(dot.0 as usize).ok_or(RestoreError::Damaged)?;
