@@ -29,25 +29,26 @@ fn removed(key: u64, old: u64) -> Change<u64, u64> {
 fn exchange(now: Now, a: &mut Map, b: &mut Map) -> [Vec<Change<u64, u64>>; 2] {
     let mut reported = [Vec::new(), Vec::new()];
     loop {
-        let mut quiet = true;
-        for i in 0..2 {
-            let (from, to) = if i == 0 { (&mut *a, &mut *b) } else { (&mut *b, &mut *a) };
-            from.flush(now);
-            for output in outputs(from) {
-                quiet = false;
-                match output {
-                    Output::Send { to: whom, message } if whom == to.id() => {
-                        to.receive(now, from.id(), message)
-                    }
-                    Output::Changed(changes) => reported[i].extend(changes),
-                    _ => {}
-                }
-            }
-        }
-        if quiet {
+        let [of_a, of_b] = &mut reported;
+        if !(carry(now, a, b, of_a) | carry(now, b, a, of_b)) {
             return reported;
         }
     }
+}
+
+/// Carries what one has for the other. False if it has nothing.
+fn carry(now: Now, from: &mut Map, to: &mut Map, reported: &mut Vec<Change<u64, u64>>) -> bool {
+    from.flush(now);
+    let outputs = outputs(from);
+    let any = !outputs.is_empty();
+    for output in outputs {
+        match output {
+            Output::Send { to: whom, message } if whom == to.id() => to.receive(now, from.id(), message),
+            Output::Changed(changes) => reported.extend(changes),
+            _ => {}
+        }
+    }
+    any
 }
 
 fn meet(now: Now, a: &mut Map, b: &mut Map) -> [Vec<Change<u64, u64>>; 2] {
@@ -330,9 +331,9 @@ fn minute_beside_the_silent(map: &mut Map, writes: bool) -> Vec<(usize, usize)> 
             if writes {
                 let key = tick % 50;
                 if tick % 3 == 0 {
-                    drop(map.remove(now, &key))
+                    map.remove(now, &key);
                 } else {
-                    drop(map.put(now, key, tick))
+                    map.put(now, key, tick);
                 }
                 map.flush(now);
             }

@@ -7,7 +7,6 @@ use delta_crdt::{Change, Config, Dot, LastWriter, Message, Now, Output, Replica,
 
 use crate::support::{START, id, later};
 
-const KEYS: u64 = 6;
 const TICK: Duration = Duration::from_millis(5);
 
 /// Who has whom as a neighbour. Messages pass both ways between the two.
@@ -30,11 +29,16 @@ struct Event {
     replaced: Vec<Dot>,
 }
 
+/// Sender, receiver, and what is on its way.
+type Letter = (u64, u64, Message<u64, u64>);
+
 /// A network that loses one message of five and delays the others, so that they overtake each other.
 struct Lossy {
     now: Now,
     random: u64,
     busy: Option<usize>,
+    /// Few, so that all write the same, or more, so that what is wrong is not soon overwritten.
+    keys: u64,
     loses: bool,
     lost: usize,
     replicas: Vec<Replica<u64, u64>>,
@@ -42,7 +46,7 @@ struct Lossy {
     seen: Vec<BTreeMap<u64, u64>>,
     pairs: BTreeSet<(u64, u64)>,
     /// By the time of arrival, then by number.
-    wire: BTreeMap<(Duration, u64), (u64, u64, Message<u64, u64>)>,
+    wire: BTreeMap<(Duration, u64), Letter>,
     sent: u64,
     /// By key and dot, as each part of a map counts its writes by itself.
     events: BTreeMap<(u64, Dot), Event>,
@@ -56,6 +60,7 @@ impl Lossy {
             now: START,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             busy: shape.busy,
+            keys: if seed.is_multiple_of(2) { 6 } else { 50 },
             loses: true,
             lost: 0,
             replicas: nodes.clone().map(replica).collect(),
@@ -84,7 +89,8 @@ impl Lossy {
 
     /// A random write of replica `i`.
     fn write(&mut self, i: usize) {
-        let (key, value, puts) = (self.draw(KEYS), self.draw(1_000), self.draw(3) > 0);
+        let key = self.draw(self.keys);
+        let (value, puts) = (self.draw(1_000), self.draw(3) > 0);
         let replica = &mut self.replicas[i];
         let replaced = replica.siblings(&key).map(|sibling| sibling.dot).collect();
         let change =
@@ -180,7 +186,7 @@ impl Lossy {
     /// The writes with values that a replica holds.
     fn live(&self, i: usize) -> BTreeSet<(u64, Dot)> {
         let mut live = BTreeSet::new();
-        for key in 0..KEYS {
+        for key in 0..self.keys {
             let siblings = self.replicas[i].siblings(&key);
             live.extend(siblings.filter(|sibling| sibling.value.is_some()).map(|sibling| (key, sibling.dot)));
         }
@@ -259,7 +265,7 @@ fn a_ring_of_five_that_tell_one_side_alone_loses_nothing() {
 #[test]
 fn the_leaves_of_a_star_hear_of_each_other_through_its_busy_centre() {
     let links = (2..=6).flat_map(|leaf| [(1, leaf), (leaf, 1)]).collect();
-    let nets = outlives_losses(&Shape { replicas: 6, links, busy: Some(0) }, 40, Duration::from_secs(4));
+    let nets = outlives_losses(&Shape { replicas: 6, links, busy: Some(0) }, 40, Duration::from_secs(6));
     assert!(nets.iter().all(|net| net.replicas[0].stats().tombstones == 0), "the centre hears all");
 }
 
@@ -285,15 +291,14 @@ fn a_partition_of_a_busy_line_heals() {
     }
 }
 
-/// Each rule that losses and a relay alone put to the test, switched off: some history shows it.
+/// The rules that losses and one relay put to the test; the others need writers that hear each other, or restarts, as the
+/// histories of the model have them.
 #[cfg(feature = "rule-switches")]
 #[test]
 fn a_busy_line_shows_when_a_rule_is_off() {
     use delta_crdt::Rule;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
     let fails = |rule: Rule, seed: u64| {
         let history = AssertUnwindSafe(|| {
             let mut net = Lossy::new(&line(), seed, &config(seed));
@@ -305,18 +310,7 @@ fn a_busy_line_shows_when_a_rule_is_off() {
         });
         catch_unwind(history).is_err()
     };
-    let rules = [
-        Rule::InOrder,
-        Rule::Dependencies,
-        Rule::OneState,
-        Rule::VectorAtCommit,
-        Rule::AbortAppliesNothing,
-        Rule::PutNamesTombstone,
-        Rule::Stability,
-        Rule::Repair,
-    ];
+    let rules = [Rule::InOrder, Rule::OneState, Rule::AbortAppliesNothing, Rule::Stability, Rule::Repair];
     let found = rules.map(|rule| (rule, (1..=300).find(|seed| fails(rule, *seed))));
-    std::panic::set_hook(hook);
     assert!(found.iter().all(|(_, seed)| seed.is_some()), "{found:?}");
-    println!("{found:?}");
 }

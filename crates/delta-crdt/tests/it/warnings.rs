@@ -350,9 +350,10 @@ fn messages_that_make_no_sense_are_ignored_and_change_nothing() {
 fn sessions_that_show_a_state_that_nobody_can_be_in_are_refused_whole() {
     type Sibs = Vec<(u32, u64, i64, Option<u64>)>;
     type Entries = Vec<(u64, Sibs)>;
+    type Vector = Vec<(u32, u64)>;
     let one = |seq| vec![(0_u32, seq, 0_i64, Some(7_u64))];
-    let vector: Vec<(u32, u64)> = vec![(0, 2)];
-    let bad: Vec<(&str, Entries, Vec<(u32, u64)>, Vec<(u32, u64)>)> = vec![
+    let vector: Vector = vec![(0, 2)];
+    let bad: Vec<(&str, Entries, Vector, Vector)> = vec![
         ("a write beyond the vector", vec![(9, one(3))], vector.clone(), vec![]),
         ("one write under two keys", vec![(8, one(1)), (9, one(1))], vector.clone(), vec![]),
         ("a write of number 0", vec![(9, one(0))], vector.clone(), vec![]),
