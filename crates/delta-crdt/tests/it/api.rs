@@ -1,5 +1,8 @@
 //! Each call of the engine as it is documented, and the scenarios of DeltaCrdt's own tests.
 
+mod alone;
+mod silent;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,7 +10,6 @@ use delta_crdt::{
     AWLWWMap, Change, Config, Dot, LastWriter, Lattice, Now, Output, Replica, Stamp, append_frame,
     read_frames,
 };
-use proptest::prelude::*;
 
 use crate::support::{Net, START, id, later, outputs, sends};
 
@@ -314,81 +316,6 @@ fn a_map_comes_back_from_its_log_and_brings_what_was_never_flushed() {
     assert_eq!(theirs.stats().origins, 3);
 }
 
-/// A minute in the life of a replica whose neighbour takes everything and says nothing: messages of each second, pushes apart.
-fn minute_beside_the_silent(map: &mut Map, writes: bool) -> Vec<(usize, usize)> {
-    let mut now = START;
-    let mut seconds = Vec::new();
-    let mut bytes = 0;
-    for second in 0..60 {
-        let (mut pushes, mut others) = (0, 0);
-        for tick in 0..100 {
-            now = later(now, Duration::from_millis(10));
-            if map.poll_timeout().is_some_and(|at| at <= now.monotonic) {
-                map.handle_timeout(now);
-                let next = map.poll_timeout().expect("the next status is due some time");
-                assert!(next > now.monotonic, "the timer spins");
-            }
-            if writes {
-                let key = tick % 50;
-                if tick % 3 == 0 {
-                    map.remove(now, &key);
-                } else {
-                    map.put(now, key, tick);
-                }
-                map.flush(now);
-            }
-            for (_, message) in sends(map) {
-                let count = if message.kind() == "op" { &mut pushes } else { &mut others };
-                *count += 1;
-            }
-        }
-        seconds.push((pushes, others));
-        let stats = map.stats();
-        assert!(stats.tombstones <= 50 && stats.parked == 0 && stats.origins <= 2, "{stats:?}");
-        if second == 9 {
-            bytes = stats.bytes;
-        }
-        assert!(second < 9 || stats.bytes <= bytes * 2, "it grows: {} bytes, then {}", bytes, stats.bytes);
-        map.check_invariants();
-    }
-    seconds
-}
-
-#[test]
-fn a_silent_neighbour_makes_nothing_grow_and_costs_no_more_than_is_written() {
-    for spoke in [false, true] {
-        let mut map = Map::new(id(1), Config { shards: 4, ..Config::default() }, LastWriter);
-        map.set_members([id(1), id(2)]);
-        map.peer_up(START, id(2));
-        map.catch_up(START, id(2));
-        if spoke {
-            // It said what it has, and fell silent before it answered the pull.
-            let mut other = Map::new(id(2), Config { shards: 4, ..Config::default() }, LastWriter);
-            other.merge(START, (0..20).map(|key| (key, key)));
-            other.peer_up(START, id(1));
-            sends(&mut other).into_iter().for_each(|(_, message)| map.receive(START, id(2), message));
-        }
-        drop(outputs(&mut map));
-        for (second, (pushes, others)) in minute_beside_the_silent(&mut map, true).into_iter().enumerate() {
-            assert!(pushes <= 100, "one for each flush: {pushes} in second {second}");
-            // A status, the question, and the pull that is repeated when its session has timed out.
-            assert!(others <= 4, "{others} in second {second}");
-        }
-        assert_eq!(map.stats().sessions, 0);
-        let given_up = map.stats().aborted;
-        assert!(if spoke { (20..=30 * 4).contains(&given_up) } else { given_up == 0 }, "{given_up}");
-    }
-}
-
-#[test]
-fn a_silent_neighbour_of_an_idle_replica_hears_one_status_for_each_interval() {
-    let interval = Duration::from_millis(200);
-    let mut map = Map::new(id(1), Config { status_interval: interval, ..Config::default() }, LastWriter);
-    map.peer_up(START, id(2));
-    drop(outputs(&mut map));
-    assert_eq!(minute_beside_the_silent(&mut map, false), [(0, 5); 60]);
-}
-
 #[test]
 fn the_first_message_is_as_small_with_many_keys_as_with_none() {
     for keys in [0, 10, 1_000, 10_000] {
@@ -506,82 +433,4 @@ fn the_plain_map_type_adds_joins_removes_resolves_and_goes_on_after_it_was_clear
     here.put(id(1), stamp(7), "c", 3);
     there.join(&here);
     assert_eq!(there.iter().collect::<Vec<_>>(), [(&"c", &3)]);
-}
-
-/// A call on a lone replica: which, keys, a value.
-type Call = (u8, Vec<u64>, u64);
-
-/// Makes the call on both; what each says that changed.
-fn call(map: &mut Map, model: &mut BTreeMap<u64, u64>, now: Now, call: &Call) -> [Vec<Change<u64, u64>>; 2] {
-    let (kind, keys, value) = call;
-    let first = keys.first().copied().unwrap_or_default();
-    let drop_of = |model: &mut BTreeMap<u64, u64>, key: &u64| Some(removed(*key, model.remove(key)?));
-    match kind % 8 {
-        0..=2 => [vec![map.put(now, first, *value)], vec![put(first, model.insert(first, *value), *value)]],
-        3 => [map.remove(now, &first).into_iter().collect(), drop_of(model, &first).into_iter().collect()],
-        4 => {
-            let pairs = || keys.iter().map(|key| (*key, value.wrapping_add(*key)));
-            let expected = pairs().map(|(key, new)| put(key, model.insert(key, new), new)).collect();
-            [map.merge(now, pairs()), expected]
-        }
-        5 => [map.drop_keys(now, keys), keys.iter().filter_map(|key| drop_of(model, key)).collect()],
-        6 if value % 4 == 0 => {
-            let mut changes = map.clear(now);
-            changes.sort_by_key(|change| *change.key());
-            [changes, std::mem::take(model).into_iter().map(|(key, old)| removed(key, old)).collect()]
-        }
-        // Tombstones go: nobody else holds this map.
-        _ => {
-            map.handle_timeout(now);
-            let soon = map.poll_timeout().is_some_and(|at| at > now.monotonic);
-            assert!(map.stats().tombstones == 0 || soon, "what is left is looked at later");
-            [vec![], vec![]]
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_replica_alone_behaves_as_a_tree_map(
-        shards in prop_oneof![Just(1_u16), Just(4)],
-        calls in prop::collection::vec((any::<u8>(), prop::collection::vec(0_u64..12, 0..5), any::<u64>()), 0..60),
-        recorded in any::<bool>(),
-    ) {
-        let mut map = Map::new(id(1), Config { shards, ..Config::default() }, LastWriter);
-        map.set_members([]);
-        if recorded {
-            map.record();
-        }
-        let (mut model, mut folded, mut now) = (BTreeMap::new(), BTreeMap::new(), START);
-        for made in &calls {
-            now = later(now, Duration::from_secs(made.2 % 3));
-            let [changes, expected] = call(&mut map, &mut model, now, made);
-            prop_assert_eq!(&changes, &expected);
-            for change in changes {
-                match change {
-                    Change::Put { key, new, .. } => folded.insert(key, new),
-                    Change::Removed { key, .. } => folded.remove(&key),
-                };
-            }
-            prop_assert_eq!((map.len(), map.is_empty()), (model.len(), model.is_empty()));
-            let asked = &made.1;
-            let there = asked.iter().filter_map(|key| Some((*key, *model.get(key)?)));
-            prop_assert_eq!(map.take(asked), there.collect());
-            for key in 0..12 {
-                prop_assert_eq!(map.get(&key), model.get(&key));
-                prop_assert_eq!(map.contains_key(&key), model.contains_key(&key));
-            }
-            prop_assert_eq!(map.to_map(), model.clone());
-            map.check_invariants();
-        }
-        prop_assert_eq!(&folded, &model);
-        prop_assert!(outputs(&mut map).is_empty(), "alone, there is nothing to say");
-        if recorded {
-            let next = delta_crdt::ReplicaId::new(1, 2);
-            let again = Map::restore(now, next, Config { shards, ..Config::default() }, LastWriter, map.take_log());
-            prop_assert_eq!(again.map(|map| map.to_map()), Ok(model));
-        }
-    }
 }
