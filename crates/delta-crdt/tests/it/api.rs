@@ -385,6 +385,43 @@ fn writes_on_both_sides_while_a_session_is_under_way_lose_nothing() {
 }
 
 #[test]
+fn what_was_removed_while_a_session_brings_it_does_not_come_back() {
+    let mut a = Map::new(id(1), Config { max_fragment_keys: 1, ..Config::default() }, LastWriter);
+    let mut b = lone(2);
+    a.peer_up(START, id(2));
+    drop(outputs(&mut a));
+    a.merge(START, (0..15).map(|key| (key, key)));
+    a.flush(START);
+    // The push is slow: the next status overtakes it, and brings a pull.
+    let push = sends(&mut a);
+    let now = later(START, Duration::from_secs(1));
+    a.handle_timeout(now);
+    sends(&mut a).into_iter().for_each(|(_, message)| b.receive(now, id(1), message));
+    sends(&mut b).into_iter().for_each(|(_, message)| a.receive(now, id(2), message));
+    let mut answer = sends(&mut a);
+    assert_eq!((answer.len(), answer[15].1.kind()), (16, "commit"));
+    let late = answer.split_off(7);
+    answer.into_iter().for_each(|(_, message)| b.receive(now, id(1), message));
+    assert!(b.is_empty(), "nothing of a session is there before its end");
+    push.into_iter().for_each(|(_, message)| b.receive(now, id(1), message));
+    assert_eq!(b.len(), 15);
+    b.drop_keys(now, &[0, 1, 2, 3, 4]);
+    b.merge(now, (5..10).map(|key| (key, 100 + key)));
+    a.put(now, 20, 20);
+    a.remove(now, &14);
+    late.into_iter().for_each(|(_, message)| b.receive(now, id(1), message));
+    assert_eq!(b.len(), 10);
+    assert!((5..10).all(|key| b.siblings(&key).count() == 1), "replaced is replaced");
+    b.check_invariants();
+    a.peer_down(now, id(2));
+    meet(now, &mut a, &mut b);
+    let overwritten = (5..10).map(|key| (key, 100 + key));
+    let expected: BTreeMap<u64, u64> =
+        overwritten.chain((10..14).map(|key| (key, key))).chain([(20, 20)]).collect();
+    assert_eq!((a.to_map(), b.to_map()), (expected.clone(), expected));
+}
+
+#[test]
 fn the_last_writer_is_the_last_by_the_wall_clock_whatever_the_uptime() {
     let wall = |unix_ms, uptime| Now { monotonic: Duration::from_secs(uptime), unix_ms };
     let (mut a, mut b) = (lone(1), lone(2));
