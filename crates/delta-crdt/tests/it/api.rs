@@ -382,6 +382,7 @@ fn writes_on_both_sides_while_a_session_is_under_way_lose_nothing() {
         exchange(now, &mut a, &mut b);
     }
     assert_eq!((a.to_map(), b.to_map()), (expected.clone(), expected));
+    assert_eq!((a.stats().diverged, b.stats().diverged), (0, 0), "nothing had to be repaired");
 }
 
 #[test]
@@ -419,6 +420,7 @@ fn what_was_removed_while_a_session_brings_it_does_not_come_back() {
     let expected: BTreeMap<u64, u64> =
         overwritten.chain((10..14).map(|key| (key, key))).chain([(20, 20)]).collect();
     assert_eq!((a.to_map(), b.to_map()), (expected.clone(), expected));
+    assert_eq!((a.stats().diverged, b.stats().diverged), (0, 0), "nothing had to be repaired");
 }
 
 #[test]
