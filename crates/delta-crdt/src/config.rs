@@ -20,7 +20,7 @@ pub struct Config {
     /// Writes in one pushed message. Default 1,024. A full batch is sent without waiting for `flush`.
     pub max_batch_ops: usize,
     /// Bytes in one pushed message or fragment, as weighed by [`Replica::weigh_with`](crate::Replica::weigh_with). Default
-    /// 64 KiB. A push goes out with the write that reaches it, and is longer by a part of that one at most. In a session, a key
+    /// 64 KiB. A push goes out with the write that reaches it, and is longer by less than that one. In a session, a key
     /// that would make a fragment longer begins the next one; one that is longer by itself travels alone.
     pub max_batch_bytes: usize,
     /// Keys in one fragment of a session. Default 1,024. (DeltaCrdt's `max_sync_size`; here it bounds a message, never what

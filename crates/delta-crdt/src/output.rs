@@ -16,7 +16,7 @@ pub enum Output<K, V> {
         message: Message<K, V>,
     },
     /// What others' writes changed: one list for each pushed message, one for each session of a shard. A session names each key
-    /// once; a push names it once per write. Local writes return theirs instead.
+    /// once, a push once per write; writes that waited for either are in the same list. Local writes return theirs instead.
     /// If it is lost, subscribers miss it: nothing repeats it.
     Changed(Vec<Change<K, V>>),
     /// For the first time since `peer_up` or `catch_up`, all that this neighbour said it holds is held here. After `catch_up` that
