@@ -3,7 +3,9 @@
 /// A change of what a key shows: the diff that subscribers get.
 ///
 /// It follows the winner: a write that loses changes nothing, and neither does one that leaves the winning write in place.
-/// Mirrors DeltaCrdt's `{:add, key, value}` and `{:remove, key}`, with the value that was there before.
+/// A write of an equal value is a change: `old` equals `new`. A value such as `None` of an `Option` is a value, not a removal.
+/// Mirrors DeltaCrdt's `{:add, key, value}` and `{:remove, key}`, with the value that was there before; DeltaCrdt reports no
+/// change for an equal value, and a removal for `nil`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<K, V> {
     /// The key shows `new` from now on.

@@ -20,7 +20,8 @@ pub struct Config {
     /// Writes in one pushed message. Default 1,024. A full batch is sent without waiting for `flush`.
     pub max_batch_ops: usize,
     /// Bytes in one pushed message or fragment, as weighed by [`Replica::weigh_with`](crate::Replica::weigh_with). Default
-    /// 64 KiB. A single value above it travels alone.
+    /// 64 KiB. A push goes out with the write that reaches it, and is longer by less than that one. In a session, a key
+    /// that would make a fragment longer begins the next one; one that is longer by itself travels alone.
     pub max_batch_bytes: usize,
     /// Keys in one fragment of a session. Default 1,024. (DeltaCrdt's `max_sync_size`; here it bounds a message, never what
     /// is synchronised.)
@@ -29,7 +30,8 @@ pub struct Config {
     pub session_window: u32,
     /// Sessions served at the same time. Default 64. Further pulls wait, one per peer and shard.
     pub max_sessions: usize,
-    /// Keys staged for one session. Default 16,777,216. A session that brings more is given up.
+    /// Keys staged for one session, removed ones among them. Default 16,777,216. A session that brings more is given up, nothing
+    /// of it is applied, and it is tried again after `repull_after`: a shard must not have more.
     pub max_staged: usize,
     /// Writes per shard that wait for an earlier one. Default 65,536. At the limit later ones are dropped, counted, and come
     /// back through a pull.
@@ -37,9 +39,12 @@ pub struct Config {
     /// Tombstones per shard that wait for all members. Default 1,048,576. At the limit the oldest are dropped; a member that had
     /// not covered them gets the whole shard when it returns.
     pub max_tombstones: usize,
-    /// Replica lives known. Default 65,536. Messages that would bring more are refused and counted.
+    /// Replica lives known. Default 65,536. Messages that would bring more are refused, with a
+    /// [`Warning`](crate::Warning).
     pub max_origins: usize,
-    /// Neighbours and others heard of at the same time. Default 4,096. Messages from further ones are refused and counted.
+    /// Neighbours and others heard of at the same time. Default 4,096. Messages from further ones are refused, with a
+    /// [`Warning`](crate::Warning), until one of the others has been silent for ten status intervals, which is
+    /// looked at with each round of statuses. Who is made a neighbour is never refused.
     pub max_peers: usize,
     /// Entries that changed, and neighbours, that a status lists unasked. Default 32. Of more it bears a hash alone, and who holds
     /// something else asks.

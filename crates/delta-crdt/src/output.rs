@@ -15,7 +15,8 @@ pub enum Output<K, V> {
         /// What to send.
         message: Message<K, V>,
     },
-    /// What pushed writes and sessions changed, in one list per message. Local writes return theirs instead.
+    /// What others' writes changed: one list for each pushed message, one for each session of a shard. A session names each key
+    /// once, a push once per write; writes that waited for either are in the same list. Local writes return theirs instead.
     /// If it is lost, subscribers miss it: nothing repeats it.
     Changed(Vec<Change<K, V>>),
     /// For the first time since `peer_up` or `catch_up`, all that this neighbour said it holds is held here. After `catch_up` that
@@ -66,7 +67,7 @@ pub enum Warning {
     ParkingFull {
         /// The part of the map.
         shard: u16,
-        /// Writes dropped from one message.
+        /// Writes of this part dropped from one message.
         dropped: usize,
     },
     /// A peer's map has another number of shards.
@@ -79,8 +80,9 @@ pub enum Warning {
         /// Shards here, as a power of two.
         ours: u8,
     },
-    /// A message was refused because it does not make sense.
-    #[error("a message of {peer} makes no sense: it was ignored")]
+    /// A message does not make sense. What came before the mistake, such as earlier writes of a push, is sound by itself and was
+    /// taken in.
+    #[error("a message of {peer} makes no sense: it was ignored from the mistake on")]
     Nonsense {
         /// Who sent it.
         peer: ReplicaId,

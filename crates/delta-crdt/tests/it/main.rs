@@ -1,5 +1,6 @@
 //! The engine from outside, as its users see it.
 
+mod api;
 #[expect(unreachable_pub, reason = "the fuzz package has this file too, where these functions are public")]
 mod decoders;
 mod frozen;
@@ -7,4 +8,6 @@ mod many;
 mod replication;
 mod storage;
 mod support;
+mod topology;
+mod warnings;
 mod wire;

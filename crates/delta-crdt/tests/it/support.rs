@@ -3,9 +3,45 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use delta_crdt::{Change, Config, LastWriter, Message, Now, Output, Replica, ReplicaId, Warning};
+use delta_crdt::{
+    Change, Config, Key, LastWriter, Message, Now, Output, Replica, ReplicaId, Warning, Winner,
+};
 
 pub(crate) const START: Now = Now { monotonic: Duration::ZERO, unix_ms: 1_700_000_000_000 };
+
+/// The first life of a node.
+pub(crate) const fn id(node: u64) -> ReplicaId {
+    ReplicaId::new(node, 1)
+}
+
+pub(crate) fn later(now: Now, by: Duration) -> Now {
+    Now { monotonic: now.monotonic + by, unix_ms: now.unix_ms + by.as_millis() as u64 }
+}
+
+/// All that a replica puts out now.
+pub(crate) fn outputs<K: Key, V: Clone, W: Winner<V>>(replica: &mut Replica<K, V, W>) -> Vec<Output<K, V>> {
+    std::iter::from_fn(|| replica.poll_output()).collect()
+}
+
+/// What a replica sends now, and to whom; its other outputs are dropped.
+pub(crate) fn sends<K: Key, V: Clone, W: Winner<V>>(
+    replica: &mut Replica<K, V, W>,
+) -> Vec<(ReplicaId, Message<K, V>)> {
+    let sends = outputs(replica).into_iter().filter_map(|output| match output {
+        Output::Send { to, message } => Some((to, message)),
+        _ => None,
+    });
+    sends.collect()
+}
+
+/// What a replica warns of now; its other outputs are dropped.
+pub(crate) fn warnings<K: Key, V: Clone, W: Winner<V>>(replica: &mut Replica<K, V, W>) -> Vec<Warning> {
+    let warnings = outputs(replica).into_iter().filter_map(|output| match output {
+        Output::Warning(warning) => Some(warning),
+        _ => None,
+    });
+    warnings.collect()
+}
 
 pub(crate) struct Node {
     pub(crate) replica: Replica<u64, u64>,
@@ -90,6 +126,17 @@ impl Net {
         let id = self.replica(b).id();
         let now = self.now;
         self.nodes[a].replica.peer_up(now, id);
+    }
+
+    /// Messages pass between all, whoever is whose neighbour.
+    pub(crate) fn connect_all(&mut self) {
+        let all = 0..self.nodes.len();
+        self.links = all.clone().flat_map(|a| all.clone().map(move |b| (a, b))).collect();
+    }
+
+    pub(crate) fn set_neighbours(&mut self, i: usize, others: impl IntoIterator<Item = usize>) {
+        let now = self.now;
+        self.nodes[i].replica.set_neighbours(now, others.into_iter().map(|other| id(other as u64 + 1)));
     }
 
     pub(crate) fn cut(&mut self, a: usize, b: usize) {

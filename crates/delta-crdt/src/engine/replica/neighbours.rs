@@ -67,7 +67,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         self.tell_all_by(now.monotonic);
     }
 
-    /// Makes `peers` the neighbours: those that were not are up, those no longer named are down.
+    /// Makes `peers` the neighbours: those that were not are up, and are told at once what is held here; those no longer named are
+    /// down. Nothing changes for those that were neighbours before; the own id is passed over.
     pub fn set_neighbours(&mut self, now: Now, peers: impl IntoIterator<Item = ReplicaId>) {
         let wanted: BTreeSet<_> = peers.into_iter().filter(|peer| *peer != self.id).collect();
         let present: BTreeSet<_> = self.neighbours().into_iter().collect();
@@ -132,6 +133,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             self.end_sessions(id);
             self.peers.remove(&id);
         }
+        self.serve_next(now);
     }
 
     fn end_sessions(&mut self, peer: ReplicaId) {

@@ -1,5 +1,6 @@
 //! Taking in messages.
 
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -22,7 +23,8 @@ struct Arrival<K, V> {
     stamp: u64,
     changes: Vec<Change<K, V>>,
     applied: usize,
-    refused: u64,
+    /// Writes dropped because too many wait, by shard.
+    refused: BTreeMap<u16, usize>,
 }
 
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
@@ -65,8 +67,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let Some(&origin) = numbers.first() else {
             return self.warn(Warning::Nonsense { peer: from });
         };
-        let mut arrival =
-            Arrival { from, numbers, stamp: batch.stamp, changes: Vec::new(), applied: 0, refused: 0 };
+        let (stamp, changes, refused) = (batch.stamp, Vec::new(), BTreeMap::new());
+        let mut arrival = Arrival { from, numbers, stamp, changes, applied: 0, refused };
         arrival.changes.reserve(batch.ops.len());
         let mut ahead = core::mem::take(&mut self.ahead);
         let mut ops = batch.ops.into_iter();
@@ -82,7 +84,10 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         }
         self.ahead = ahead;
         self.stats.applied += arrival.applied as u64;
-        self.stats.refused += arrival.refused;
+        for (shard, dropped) in arrival.refused {
+            self.stats.refused += dropped as u64;
+            self.warn(Warning::ParkingFull { shard, dropped });
+        }
         if !arrival.changes.is_empty() {
             self.outputs.push_back(Output::Changed(arrival.changes));
         }
@@ -135,11 +140,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 self.park_due.entry(place as u16).or_insert((due, from));
             }
             Offered::Refused => {
-                arrival.refused += 1;
+                *arrival.refused.entry(place as u16).or_default() += 1;
                 self.park_due.entry(place as u16).or_insert((now.monotonic, from));
-                if arrival.refused == 1 {
-                    self.warn(Warning::ParkingFull { shard: place as u16, dropped: 1 });
-                }
             }
         }
         true

@@ -23,7 +23,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             let pairs = ask.vector.iter().map(|&(at, seq)| Some((*numbers.get(at as usize)?, seq)));
             let vector = pairs.collect::<Option<BTreeMap<u32, u64>>>();
             let (Some(vector), true) = (vector, usize::from(ask.shard) < self.shards.len()) else {
-                return self.warn(Warning::Nonsense { peer: from });
+                self.warn(Warning::Nonsense { peer: from });
+                break;
             };
             ask.vector = Vec::new();
             let place = (from, ask.shard);
@@ -34,6 +35,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 self.serve(now, from, &ask, &vector);
             }
         }
+        self.serve_next(now);
     }
 
     /// Takes fragments, vector and floors from the state as it is now (R5), and begins to send them.
@@ -76,7 +78,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             progress_at,
         };
         self.outgoing.insert((to, ask.shard), session);
-        self.pump(now, (to, ask.shard));
+        self.pump((to, ask.shard));
     }
 
     /// The vector and floors of a shard as they are now.
@@ -98,18 +100,21 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let mut rest = slots;
         while !rest.is_empty() {
             let mut packer = Packer::new(rest.len().min(limit));
-            let mut bytes = 0;
+            let mut bytes = 0_usize;
             let mut taken = 0;
             for &slot in rest.iter().take(limit) {
-                if bytes >= self.config.max_batch_bytes {
+                let Some((key, sibs)) = store.entry(slot) else {
+                    taken += 1;
+                    continue;
+                };
+                let weights = sibs.as_slice().iter().map(|sib| weight(self.weigh, key, sib.value.as_ref()));
+                let longer = weights.fold(bytes, |sum, weight| sum.saturating_add(weight).saturating_add(8));
+                // What would make the fragment too long begins the next one, and goes alone if it is too long by itself.
+                if bytes > 0 && longer > self.config.max_batch_bytes {
                     break;
                 }
+                bytes = longer;
                 taken += 1;
-                let Some((key, sibs)) = store.entry(slot) else { continue };
-                for sib in sibs.as_slice() {
-                    let weight = weight(self.weigh, key, sib.value.as_ref());
-                    bytes += weight + 8;
-                }
                 packer.add(&self.origins, key, sibs.as_slice());
             }
             rest = &rest[taken..];
@@ -124,7 +129,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     }
 
     /// Sends as many fragments as the puller has room for, and the commit after the last.
-    fn pump(&mut self, now: Now, place: (ReplicaId, u16)) {
+    fn pump(&mut self, place: (ReplicaId, u16)) {
         loop {
             let Some(session) = self.outgoing.get_mut(&place) else { return };
             if session.sent - session.confirmed >= self.config.session_window {
@@ -139,17 +144,17 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                     let Commit { vector, floors, origins, .. } = self.commit(commit.shard);
                     commit = Commit { vector, floors, origins, ..commit };
                 }
-                self.send(place.0, Body::Commit(commit));
-                return self.serve_next(now);
+                return self.send(place.0, Body::Commit(commit));
             } else {
                 return;
             }
         }
     }
 
-    /// Begins the next session that waits, if there is room.
+    /// Begins the sessions that wait, as far as there is room. One by one, not one from within another: thousands may wait, and
+    /// most are over at once.
     pub(super) fn serve_next(&mut self, now: Now) {
-        if self.outgoing.len() < self.config.max_sessions
+        while self.outgoing.len() < self.config.max_sessions
             && let Some(((to, _), (ask, vector))) = self.queued.pop_first()
         {
             self.serve(now, to, &ask, &vector);
@@ -165,7 +170,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             }
             session.confirmed = session.confirmed.max(credit.received.min(session.sent));
             session.progress_at = now.monotonic;
-            self.pump(now, place);
+            self.pump(place);
+            self.serve_next(now);
         }
     }
 }
