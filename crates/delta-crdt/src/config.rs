@@ -30,8 +30,9 @@ pub struct Config {
     pub session_window: u32,
     /// Sessions served at the same time. Default 64. Further pulls wait, one per peer and shard.
     pub max_sessions: usize,
-    /// Keys staged for one session, removed ones among them. Default 16,777,216. A session that brings more is given up, nothing
-    /// of it is applied, and it is tried again after `repull_after`: a shard must not have more.
+    /// Keys staged for one session, removed ones among them. Default 16,777,216. A session that brings more is given up with a
+    /// [`Warning`](crate::Warning), nothing of it is applied, and it is tried again about once a `status_interval`: a shard must not
+    /// have more.
     pub max_staged: usize,
     /// Writes per shard that wait for an earlier one. Default 65,536. At the limit later ones are dropped, counted, and come
     /// back through a pull.
@@ -43,8 +44,7 @@ pub struct Config {
     /// [`Warning`](crate::Warning).
     pub max_origins: usize,
     /// Neighbours and others heard of at the same time. Default 4,096. Messages from further ones are refused, with a
-    /// [`Warning`](crate::Warning), until one of the others has been silent for ten status intervals, which is
-    /// looked at with each round of statuses. Who is made a neighbour is never refused.
+    /// [`Warning`](crate::Warning), until one of the others has been silent for ten status intervals. Who is made a neighbour is never refused.
     pub max_peers: usize,
     /// Entries that changed, and neighbours, that a status lists unasked. Default 32. Of more it bears a hash alone, and who holds
     /// something else asks.

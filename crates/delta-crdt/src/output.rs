@@ -70,6 +70,16 @@ pub enum Warning {
         /// Writes of this part dropped from one message.
         dropped: usize,
     },
+    /// A session brought more keys than `max_staged` allows.
+    #[error(
+        "a session of shard {shard} with {peer} brings more keys than may be staged: nothing of it was applied, and it is tried again"
+    )]
+    StagingFull {
+        /// Who holds so many.
+        peer: ReplicaId,
+        /// The part of the map.
+        shard: u16,
+    },
     /// A peer's map has another number of shards.
     #[error("{peer} has a map of 2^{theirs} shards, this one has 2^{ours}: they do not exchange")]
     Shards {

@@ -100,6 +100,7 @@ pub const LATTICES: &[fn(&[u8])] = &[
     state::<ORMap<u8, AWSet<u8>>>,
     state::<AWLWWMap<u8, u8>>,
     context,
+    state::<ORMap<u8, ORMap<u8, AWSet<u8>>>>,
 ];
 
 /// Bytes that decode are a state that obeys the laws.

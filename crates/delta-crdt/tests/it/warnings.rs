@@ -190,6 +190,19 @@ fn strangers_beyond_the_limit_are_not_listened_to_until_one_falls_silent() {
 }
 
 #[test]
+fn strangers_that_fell_silent_make_room_where_there_is_no_neighbour() {
+    let mut ours = replica(A, Config { max_peers: 1, ..Config::default() });
+    let push = |node: ReplicaId| forged_push(&[node], &[(1, 0, node.node, Some(1), vec![])]);
+    ours.receive(START, B, push(B));
+    ours.receive(secs(9), C, push(C));
+    assert_eq!(warnings(&mut ours), [Warning::TooMany { peer: C }]);
+    ours.receive(secs(11), C, push(C));
+    assert_eq!(warnings(&mut ours), []);
+    assert_eq!(ours.to_map().into_keys().collect::<Vec<_>>(), [2, 3]);
+    ours.check_invariants();
+}
+
+#[test]
 fn messages_that_name_too_many_lives_are_refused_whatever_they_are() {
     let mut ours = replica(A, Config { max_origins: 2, ..Config::default() });
     ours.receive(START, B, forged_push(&[B], &[(1, 0, 1, Some(1), vec![])]));
@@ -213,6 +226,24 @@ fn messages_that_name_too_many_lives_are_refused_whatever_they_are() {
     // Those that are known are still heard.
     ours.receive(START, B, forged_push(&[B], &[(2, 0, 3, Some(3), vec![])]));
     assert!(ours.contains_key(&3));
+    ours.check_invariants();
+}
+
+#[test]
+fn a_session_that_names_too_many_lives_is_refused_whole() {
+    let mut ours = replica(A, Config { max_origins: 2, ..Config::default() });
+    let mut other = replica(B, Config::default());
+    other.put(START, 1, 1);
+    other.peer_up(START, A);
+    sent(&mut other, A).into_iter().for_each(|status| ours.receive(START, B, status));
+    let pull = sent(&mut ours, B);
+    assert_eq!(kinds(&pull), ["pull"]);
+    // What it holds has grown by a third one's write before the pull comes.
+    other.receive(START, C, forged_push(&[C], &[(1, 0, 2, Some(2), vec![])]));
+    pull.into_iter().for_each(|pull| other.receive(START, A, pull));
+    sent(&mut other, A).into_iter().for_each(|answer| ours.receive(START, B, answer));
+    assert_eq!(warnings(&mut ours), [Warning::TooMany { peer: B }]);
+    assert!(ours.is_empty());
     ours.check_invariants();
 }
 

@@ -149,7 +149,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
                 Step::Join(fragment, commit) => {
                     let place = usize::from(commit.shard);
                     let fragments = BTreeMap::from([(0, fragment)]);
-                    let session = replica.joined(now, fragments, &commit).filter(|s| s.is_sound());
+                    let session = replica.joined(now, fragments, &commit).ok().filter(|s| s.is_sound());
                     let session =
                         session.filter(|_| place < replica.shards.len()).ok_or(RestoreError::Damaged)?;
                     let cx =

@@ -104,6 +104,10 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// The state of who a message came from, a new one if need be; `None` at the limit.
     pub(super) fn meet(&mut self, now: Now, from: ReplicaId) -> Option<&mut Peer> {
         if !self.peers.contains_key(&from) {
+            // Without neighbours no round of statuses looks for those that fell silent.
+            if self.peers.len() >= self.config.max_peers && self.neighbours == 0 {
+                self.forget_visitors(now);
+            }
             if self.peers.len() >= self.config.max_peers {
                 self.warn(Warning::TooMany { peer: from });
                 return None;

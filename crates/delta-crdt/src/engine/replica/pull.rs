@@ -18,6 +18,15 @@ use crate::{Key, Now, Output, ReplicaId, Stamp, Warning, Winner};
 /// Fragments of one session at most.
 const MAX_FRAGMENTS: u32 = 1 << 24;
 
+/// Why a session cannot be taken in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unreadable {
+    /// It names more lives than may be known.
+    TooMany,
+    /// It names what it does not bring.
+    Nonsense,
+}
+
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Looks at what a peer holds and we do not, and pulls it: now, or later what is probably on its way.
     pub(super) fn compare(&mut self, now: Now, from: ReplicaId) {
@@ -120,7 +129,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             incoming.keys += keys;
         }
         if incoming.keys > self.config.max_staged {
-            return self.abort(now, place);
+            self.abort(now, place);
+            self.pull_due.insert(place, self.session_end(now.monotonic));
+            return self.warn(Warning::StagingFull { peer: from, shard: place.1 });
         }
         let received = incoming.fragments.len() as u32;
         if incoming.is_complete() {
@@ -160,7 +171,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     fn apply_torn(&mut self, now: Now, place: (ReplicaId, u16), incoming: Incoming<K, V>) {
         let Some(peer) = self.peers.get(&place.0) else { return };
         let vector: BTreeMap<u32, u64> = (0..).zip(peer.heard[usize::from(place.1)].entries()).collect();
-        if let Some(entries) = self.unpack(now, incoming.fragments) {
+        if let Ok(entries) = self.unpack(now, incoming.fragments) {
             let mut session = Joined::new(entries, vector, BTreeMap::new(), false);
             session.asked_at = incoming.asked_at;
             self.join(now, place, session);
@@ -171,8 +182,10 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     fn finish(&mut self, now: Now, place: (ReplicaId, u16)) {
         let Some(incoming) = self.incoming.remove(&place) else { return };
         let Some(commit) = incoming.commit else { return };
-        let Some(mut session) = self.joined(now, incoming.fragments, &commit) else {
-            return self.warn(Warning::Nonsense { peer: place.0 });
+        let mut session = match self.joined(now, incoming.fragments, &commit) {
+            Ok(session) => session,
+            Err(Unreadable::TooMany) => return self.warn(Warning::TooMany { peer: place.0 }),
+            Err(Unreadable::Nonsense) => return self.warn(Warning::Nonsense { peer: place.0 }),
         };
         session.asked_at = incoming.asked_at;
         if self.rules.hold(Rule::OneState) && !session.is_sound() {
@@ -254,40 +267,43 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         self.tell_all_by(now.monotonic);
     }
 
-    /// A session in the engine's terms; `None` if it makes no sense.
+    /// A session in the engine's terms.
     pub(super) fn joined(
         &mut self,
         now: Now,
         fragments: BTreeMap<u32, Fragment<K, V>>,
         commit: &Commit,
-    ) -> Option<Joined<K, V>> {
-        let numbers = self.origins.intern_all(&commit.origins)?;
+    ) -> Result<Joined<K, V>, Unreadable> {
+        let numbers = self.origins.intern_all(&commit.origins).ok_or(Unreadable::TooMany)?;
         let named = |entries: &[(u32, u64)]| {
             let pairs = entries.iter().map(|&(at, seq)| Some((*numbers.get(at as usize)?, seq)));
             pairs.collect::<Option<BTreeMap<u32, u64>>>()
         };
-        let (vector, floors) = (named(&commit.vector)?, named(&commit.floors)?);
+        let vector = named(&commit.vector).ok_or(Unreadable::Nonsense)?;
+        let floors = named(&commit.floors).ok_or(Unreadable::Nonsense)?;
         let entries = self.unpack(now, fragments)?;
-        Some(Joined::new(entries, vector, floors, commit.whole))
+        Ok(Joined::new(entries, vector, floors, commit.whole))
     }
 
-    /// Fragments in the engine's terms; `None` if they make no sense. Entries stay where they were decoded.
+    /// Fragments in the engine's terms. Entries stay where they were decoded.
     fn unpack(
         &mut self,
         now: Now,
         fragments: BTreeMap<u32, Fragment<K, V>>,
-    ) -> Option<(Vec<Entries<K, V>>, Runs)> {
+    ) -> Result<(Vec<Entries<K, V>>, Runs), Unreadable> {
         let mut parts = Vec::with_capacity(fragments.len());
         let mut runs = Runs::default();
         for Fragment { stamp, origins, mut entries, .. } in fragments.into_values() {
             let ids: Vec<_> = origins.iter().map(|origin| origin.0).collect();
-            let numbers = self.origins.intern_all(&ids)?;
+            let numbers = self.origins.intern_all(&ids).ok_or(Unreadable::TooMany)?;
             let mut latest = Stamp::default();
             for (_, sibs) in &mut entries {
                 for sib in sibs.as_mut_slice() {
                     let place = sib.origin as usize;
-                    sib.origin = *numbers.get(place)?;
-                    sib.seq = origins.get(place)?.1.checked_add(sib.seq)?;
+                    let named = numbers.get(place).zip(origins.get(place));
+                    let (&number, &(_, base)) = named.ok_or(Unreadable::Nonsense)?;
+                    sib.origin = number;
+                    sib.seq = base.checked_add(sib.seq).ok_or(Unreadable::Nonsense)?;
                     sib.stamp = Stamp::from_bits(stamp.wrapping_add(sib.stamp.to_bits()));
                     latest = latest.max(sib.stamp);
                     runs.add(sib.dot());
@@ -296,7 +312,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             self.observe_all(now, latest, &entries);
             parts.push(entries);
         }
-        Some((parts, runs))
+        Ok((parts, runs))
     }
 
     /// Takes note of all stamps of some entries: where the latest is not ahead, it stands for all.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use delta_crdt::{Config, LastWriter, Output, Replica};
+use delta_crdt::{Config, LastWriter, Output, Replica, Warning};
 
 use super::{A, B, C, D, ForgedPull, Map, forged, forged_pull, kinds, replica, sent};
 use crate::support::{Net, START, later, outputs, sends};
@@ -17,8 +17,10 @@ fn a_session_that_brings_more_than_may_be_staged_is_given_up_whole_and_tried_aga
     assert_eq!(net.replica(1).len(), 0, "nothing of it was applied");
     let stats = net.replica(1).stats();
     assert_eq!(stats.sessions, 0);
-    // It tries again at the pace of `repull_after`, not at once.
-    assert!((2..=2_000 / 50 + 5).contains(&stats.aborted), "{stats:?}");
+    // It tries again with the next status, not at once, and says so each time.
+    assert!((2..=4).contains(&stats.aborted), "{stats:?}");
+    let full = Warning::StagingFull { peer: net.replica(0).id(), shard: 0 };
+    assert_eq!(net.node(1).warnings, vec![full; stats.aborted as usize]);
     assert_eq!(net.node(1).synced.len(), 0, "and it does not claim to have it");
     // Once there is less to bring, it comes. A tombstone counts as a key, so it must be gone.
     net.replica_mut(0).set_members([]);
