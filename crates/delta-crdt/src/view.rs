@@ -5,6 +5,7 @@ mod tests;
 mod trie;
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{Change, Key, Replica, Winner};
@@ -23,18 +24,18 @@ use trie::{Child, Iter};
 ///
 /// # Cost
 ///
-/// It is a hash trie of 16 ways with buckets of at most 7 keys, five or six levels for a million keys; only keys that share all of their hash
-/// make a bucket larger. Nodes are counted references, shared by a view and its clones.
+/// It is a hash trie: branches of 16 places, and buckets of at most 23 keys below them. A million keys are four or five branches
+/// deep. Only keys that share all of their hash make a bucket larger. Nodes are counted references, shared by a view and its clones.
 ///
 /// - `clone`: one reference count, whatever the size.
-/// - `get`: one node per level; of a bucket only the key that is looked for, nearly always.
-/// - `apply`, if no clone shares the nodes on the way: the value is replaced in its place, and nothing is copied; a new key or a removal
-///   makes its bucket anew and moves the keys over. Values are not cloned.
-/// - `apply`, if clones do share them: the nodes on the way are copied, one per level, with at most 16 references in
-///   each, and the bucket with at most 7 keys and values. The next change on the same way finds them its own.
-///   So values that are costly to clone belong in an `Arc`.
-/// - Memory: 20 to 40 bytes beyond key and value. A snapshot costs nothing when it is made, and then what was
-///   changed since. Who drops the last clone of a node frees it.
+/// - `get`: one node per level; of a bucket nearly always only the key that is looked for.
+/// - `apply` where no clone shares the nodes on the way: a value is replaced in its place; a new key or a removal makes
+///   its bucket anew and moves the keys over. Nothing is cloned.
+/// - `apply` where clones share them: the nodes on the way are copied once, one per level with at most 16 references in each, and
+///   the bucket with its keys and values. The next change on the same way finds them the view's own, until the next clone.
+///   So a driver gives a clone away per batch and not per change, and values that are costly to clone belong in an `Arc`.
+/// - Memory: some 15 bytes for each key beyond key and value, and up to 8 more where these have no bit pattern to spare. A clone
+///   keeps what was changed since it was made. Who drops the last clone of a node frees it, readers too.
 ///
 /// The source of the idea is the hash array mapped trie (Bagwell, 2001); that a child may stand for several places of its parent is from
 /// extendible hashing (Fagin, Nievergelt, Pippenger and Strong, 1979).
@@ -104,12 +105,15 @@ impl<K: Key, V> View<K, V> {
 }
 
 impl<K: Key, V: Clone> View<K, V> {
-    /// All that `replica` shows now. Copies every key and value: made once, at the start or after
-    /// [`Replica::restore`], and followed by [`Self::apply`] from there on.
+    /// All that `replica` shows now. Clones every key and value, so it is made once: at the start, or after
+    /// [`Replica::restore`]. [`Self::apply`] goes on from there.
     #[must_use]
     pub fn of<W: Winner<V>>(replica: &Replica<K, V, W>) -> Self {
+        // In the order of the hashes, so that what comes next lies where the last came to lie.
+        let mut all: Vec<_> = replica.iter().map(|(key, value)| (key.stable_hash(), key, value)).collect();
+        all.sort_unstable_by_key(|entry| entry.0);
         let mut view = Self::new();
-        for (key, value) in replica.iter() {
+        for (_, key, value) in all {
             view.put(key.clone(), value.clone());
         }
         view

@@ -8,7 +8,8 @@
 //!
 //! A branch has [`WIDTH`] places, chosen by the next bits of the hash, from the top. A child stands for one place or for several in
 //! a row, as many as a power of two, so a full bucket is cut in two and not in sixteen, and buckets stay well filled.
-//! A child that has one place only and is full becomes a branch. Two halves that are nearly empty become one again.
+//! A child that has one place only and is full becomes
+//! a branch. Two halves that are nearly empty become one again.
 //!
 //! What a child needs to be looked up in lies in its parent: `starts` of a branch, the tags of a bucket. So a lookup waits for
 //! memory once per level, and a bucket's key is found without reading its other keys.
@@ -24,7 +25,7 @@ const BITS: u32 = 4;
 /// Places in a branch.
 const WIDTH: u32 = 1 << BITS;
 /// Keys in a bucket, unless more share one hash.
-pub(super) const BUCKET: usize = 7;
+pub(super) const BUCKET: usize = 23;
 /// Two halves with so few keys in all are one bucket. Half of what is cut, so that a key that comes and goes does not cut each time.
 pub(super) const JOIN: usize = BUCKET / 2;
 
@@ -81,6 +82,10 @@ const fn place(hash: u64, depth: u32) -> u32 {
 
 /// The child that a place belongs to.
 const fn rank(starts: u16, place: u32) -> usize {
+    // Near the root all places have a child of their own, and there is nothing to count.
+    if starts == u16::MAX {
+        return place as usize;
+    }
     (starts & (u16::MAX >> (WIDTH - 1 - place))).count_ones() as usize - 1
 }
 
@@ -95,13 +100,24 @@ const fn tag(hash: u64) -> u8 {
     hash as u8
 }
 
+/// A bit for each tag that is this one, all compared at once.
+fn equal(tags: &[u8; BUCKET], tag: u8) -> u32 {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // The last word takes in a tag of the one before: each is read as it lies.
+    [0, 8, BUCKET - 8].into_iter().fold(0, |hits, first| {
+        let word = u64::from_le_bytes(core::array::from_fn(|i| tags[first + i]));
+        let differ = word ^ (u64::from(tag) * ONES);
+        let same = !(((differ & LOW) + LOW) | differ | LOW) >> 7;
+        // The product brings the lowest bits of the eight bytes together in its highest byte.
+        hits | ((same.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32) << first
+    })
+}
+
 /// Where a key lies in a bucket.
 fn find<K: Key, V>(tags: &[u8; BUCKET], slots: &[Slot<K, V>], hash: u64, key: &K) -> Option<usize> {
     let is = |at: &usize| matches!(slots.get(*at), Some(Some((held, _))) if held == key);
-    let mut hits = 0_u32;
-    for (at, held) in tags.iter().enumerate() {
-        hits |= u32::from(*held == tag(hash)) << at;
-    }
+    let mut hits = equal(tags, tag(hash));
     while hits != 0 {
         let at = hits.trailing_zeros() as usize;
         if is(&at) {
@@ -110,6 +126,26 @@ fn find<K: Key, V>(tags: &[u8; BUCKET], slots: &[Slot<K, V>], hash: u64, key: &K
         hits &= hits - 1;
     }
     if slots.len() > BUCKET { (BUCKET..slots.len()).find(is) } else { None }
+}
+
+/// The children of a branch, to be changed; copied before if a snapshot shares them.
+fn own<K, V>(children: &mut Arc<[Child<K, V>]>) -> &mut [Child<K, V>] {
+    if Arc::strong_count(children) > 1 {
+        warm(children);
+    }
+    Arc::make_mut(children)
+}
+
+/// Reads the counts that a copy will raise. Reads wait for memory side by side, counts that rise one after the other: so
+/// the copy takes about half as long.
+#[inline(never)]
+fn warm<K, V>(children: &[Child<K, V>]) {
+    let counts = children.iter().map(|child| match child {
+        Child::Empty => 0,
+        Child::Bucket { slots, .. } => Arc::strong_count(slots),
+        Child::Branch { children, .. } => Arc::strong_count(children),
+    });
+    core::hint::black_box(counts.fold(0, usize::wrapping_add));
 }
 
 /// What lies at some places of a bucket, moved if nobody else holds it, then one more. The bucket is to be dropped.
@@ -189,7 +225,7 @@ impl<K: Key, V: Clone> Child<K, V> {
                     while range(*starts, at).1 > 1 && children[rank(*starts, at)].is_full_for(hash, &key) {
                         cut(starts, children, at, depth);
                     }
-                    child = &mut Arc::make_mut(children)[rank(*starts, at)];
+                    child = &mut own(children)[rank(*starts, at)];
                     depth += BITS;
                 }
                 Self::Bucket { tags, slots } => return put_in_bucket(tags, slots, hash, key, value),
@@ -223,11 +259,11 @@ impl<K: Key, V: Clone> Child<K, V> {
             }
             Self::Branch { starts, children } => {
                 let at = place(hash, depth);
-                Arc::make_mut(children)[rank(*starts, at)].remove(hash, key, depth + BITS);
+                own(children)[rank(*starts, at)].remove(hash, key, depth + BITS);
                 while join(starts, children, at) {}
                 // All places are one child: the branch is of no use, unless what is below is a branch.
                 if *starts == 1 && children[0].few().is_some() {
-                    *self = mem::take(&mut Arc::make_mut(children)[0]);
+                    *self = mem::take(&mut own(children)[0]);
                 }
             }
         }
@@ -273,7 +309,7 @@ fn put_in_bucket<K: Key, V: Clone>(
 fn cut<K: Key, V: Clone>(starts: &mut u16, children: &mut Arc<[Child<K, V>]>, at: u32, depth: u32) {
     let rank = rank(*starts, at);
     let (start, width) = range(*starts, at);
-    let Child::Bucket { slots, .. } = &mut Arc::make_mut(children)[rank] else { return };
+    let Child::Bucket { slots, .. } = &mut own(children)[rank] else { return };
     let in_half = |half: bool| {
         let is_in = |slot: &Slot<K, V>| {
             slot.as_ref().is_some_and(|pair| (place(pair.0.stable_hash(), depth) & (width / 2) != 0) == half)
@@ -282,11 +318,11 @@ fn cut<K: Key, V: Clone>(starts: &mut u16, children: &mut Arc<[Child<K, V>]>, at
     };
     let (low, high) = (in_half(false), in_half(true));
     let mut halves = [low, high].map(|half| Child::bucket(carry(slots, half.into_iter(), None)));
-    let own = Arc::make_mut(children);
-    let grown = (0..=own.len()).map(|i| match i.checked_sub(rank) {
+    let old = own(children);
+    let grown = (0..=old.len()).map(|i| match i.checked_sub(rank) {
         Some(half @ (0 | 1)) => mem::take(&mut halves[half]),
-        None => mem::take(&mut own[i]),
-        Some(_) => mem::take(&mut own[i - 1]),
+        None => mem::take(&mut old[i]),
+        Some(_) => mem::take(&mut old[i - 1]),
     });
     *children = grown.collect();
     *starts |= 1 << (start + width / 2);
@@ -304,12 +340,12 @@ fn join<K: Key, V: Clone>(starts: &mut u16, children: &mut Arc<[Child<K, V>]>, a
         (Some(low), Some(high)) if low + high <= JOIN => {}
         _ => return false,
     }
-    let own = Arc::make_mut(children);
-    let mut slots = mem::take(&mut own[rank - 1]).into_slots();
-    slots.append(&mut mem::take(&mut own[rank]).into_slots());
-    own[rank - 1] = Child::bucket(Arc::from(slots));
-    let left = (0..rank).chain(rank + 1..own.len());
-    *children = left.map(|i| mem::take(&mut own[i])).collect();
+    let old = own(children);
+    let mut slots = mem::take(&mut old[rank - 1]).into_slots();
+    slots.append(&mut mem::take(&mut old[rank]).into_slots());
+    old[rank - 1] = Child::bucket(Arc::from(slots));
+    let left = (0..rank).chain(rank + 1..old.len());
+    *children = left.map(|i| mem::take(&mut old[i])).collect();
     *starts &= !(1 << high);
     true
 }
