@@ -1,17 +1,17 @@
 //! The nodes of a view: branches by bits of the hash, and buckets of a few keys at their ends.
 //!
 //! ```text
-//!   root ─► branch: children in the order of the places they begin at      starts 0b0001_0101
-//!             │ 0..2    │ 2..4    │ 4..16                                         (bits 0, 2 and 4)
-//!           bucket    bucket    branch, or bucket, or nothing
+//!   root ─► branch: children in the order of their places
+//!             │ 0..2    │ 2..4    │ 4..8    │ 8..16
+//!           bucket    bucket    nothing   bucket; one of a single place may be a branch
 //! ```
 //!
 //! A branch has [`WIDTH`] places, chosen by the next bits of the hash, from the top. A child stands for one place or for several in
 //! a row, as many as a power of two, so a full bucket is cut in two and not in sixteen, and buckets stay well filled.
-//! A child that has one place only and is full becomes
-//! a branch. Two halves that are nearly empty become one again.
+//! Only a child of
+//! one place becomes a branch when it is full. Two halves that are nearly empty become one again.
 //!
-//! What a child needs to be looked up in lies in its parent: `starts` of a branch, the tags of a bucket. So a lookup waits for
+//! What a child needs to be looked up in lies in its parent: the ranks of a branch, the tags of a bucket. So a lookup waits for
 //! memory once per level, and a bucket's key is found without reading its other keys.
 
 use alloc::sync::Arc;
@@ -33,7 +33,9 @@ pub(super) const JOIN: usize = BUCKET / 2;
 pub(super) type Slot<K, V> = Option<(K, V)>;
 
 /// What lies behind some places of a branch, or the whole.
+#[derive(Default)]
 pub(super) enum Child<K, V> {
+    #[default]
     Empty,
     Bucket {
         /// Low bits of the hashes of the first keys.
@@ -41,8 +43,7 @@ pub(super) enum Child<K, V> {
         slots: Arc<[Slot<K, V>]>,
     },
     Branch {
-        /// A bit for each place at which a child begins; the lowest is set.
-        starts: u16,
+        places: Places,
         children: Arc<[Child<K, V>]>,
     },
 }
@@ -52,16 +53,10 @@ impl<K, V> Clone for Child<K, V> {
         match self {
             Self::Empty => Self::Empty,
             Self::Bucket { tags, slots } => Self::Bucket { tags: *tags, slots: Arc::clone(slots) },
-            Self::Branch { starts, children } => {
-                Self::Branch { starts: *starts, children: Arc::clone(children) }
+            Self::Branch { places, children } => {
+                Self::Branch { places: *places, children: Arc::clone(children) }
             }
         }
-    }
-}
-
-impl<K, V> Default for Child<K, V> {
-    fn default() -> Self {
-        Self::Empty
     }
 }
 
@@ -80,52 +75,59 @@ const fn place(hash: u64, depth: u32) -> u32 {
     ((hash << depth) >> (u64::BITS - BITS)) as u32
 }
 
-/// The child that a place belongs to.
-const fn rank(starts: u16, place: u32) -> usize {
-    // Near the root all places have a child of their own, and there is nothing to count.
-    if starts == u16::MAX {
-        return place as usize;
-    }
-    (starts & (u16::MAX >> (WIDTH - 1 - place))).count_ones() as usize - 1
+/// Which child stands for which places.
+#[derive(Clone, Copy)]
+pub(super) struct Places {
+    /// A bit for each place at which a child begins; the lowest is set.
+    starts: u16,
+    /// The child of each place: what could be counted in `starts`, in one step.
+    ranks: [u8; WIDTH as usize],
 }
 
-/// The first place of the child that a place belongs to, and how many places the child has.
-const fn range(starts: u16, place: u32) -> (u32, u32) {
-    let start = u16::BITS - 1 - (starts & (u16::MAX >> (WIDTH - 1 - place))).leading_zeros();
-    let above = (starts as u32 | 1 << WIDTH) >> (place + 1);
-    (start, place + 1 + above.trailing_zeros() - start)
+impl Places {
+    fn new(starts: u16) -> Self {
+        let upto = |place: usize| starts & (u16::MAX >> (WIDTH as usize - 1 - place));
+        Self { starts, ranks: core::array::from_fn(|place| upto(place).count_ones() as u8 - 1) }
+    }
+
+    /// The child of a place.
+    const fn rank(&self, place: u32) -> usize {
+        self.ranks[place as usize] as usize
+    }
+
+    /// The first place of the child of a place, and how many places it has.
+    const fn range(&self, place: u32) -> (u32, u32) {
+        let start = u16::BITS - 1 - (self.starts & (u16::MAX >> (WIDTH - 1 - place))).leading_zeros();
+        let above = (self.starts as u32 | 1 << WIDTH) >> (place + 1);
+        (start, place + 1 + above.trailing_zeros() - start)
+    }
 }
 
 const fn tag(hash: u64) -> u8 {
     hash as u8
 }
 
-/// A bit for each tag that is this one, all compared at once.
-fn equal(tags: &[u8; BUCKET], tag: u8) -> u32 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    // The last word takes in a tag of the one before: each is read as it lies.
-    [0, 8, BUCKET - 8].into_iter().fold(0, |hits, first| {
-        let word = u64::from_le_bytes(core::array::from_fn(|i| tags[first + i]));
-        let differ = word ^ (u64::from(tag) * ONES);
-        let same = !(((differ & LOW) + LOW) | differ | LOW) >> 7;
-        // The product brings the lowest bits of the eight bytes together in its highest byte.
-        hits | ((same.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32) << first
-    })
-}
-
-/// Where a key lies in a bucket.
+/// Where a key lies in a bucket. All tags are compared at once.
 fn find<K: Key, V>(tags: &[u8; BUCKET], slots: &[Slot<K, V>], hash: u64, key: &K) -> Option<usize> {
-    let is = |at: &usize| matches!(slots.get(*at), Some(Some((held, _))) if held == key);
-    let mut hits = equal(tags, tag(hash));
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // The top bit of each byte that is the tag, and seldom of one beside it that is not.
+    let hits = |first: usize| {
+        let word = u64::from_le_bytes(core::array::from_fn(|i| tags[first + i]));
+        let differ = word ^ (u64::from(tag(hash)) * ONES);
+        differ.wrapping_sub(ONES) & !differ & (ONES << 7)
+    };
+    // The last word takes in a tag of the one before: each is read as it lies.
+    let mut hits = hits(0) >> 7 | hits(8) >> 6 | hits(BUCKET - 8) >> 5;
+    let is = |at: usize| matches!(slots.get(at), Some(Some((held, _))) if held == key);
     while hits != 0 {
-        let at = hits.trailing_zeros() as usize;
-        if is(&at) {
+        let (byte, word) = (hits.trailing_zeros() / 8, hits.trailing_zeros() % 8);
+        let at = (byte + word * 8 - word / 2) as usize;
+        if is(at) {
             return Some(at);
         }
         hits &= hits - 1;
     }
-    if slots.len() > BUCKET { (BUCKET..slots.len()).find(is) } else { None }
+    if slots.len() > BUCKET { (BUCKET..slots.len()).find(|at| is(*at)) } else { None }
 }
 
 /// The children of a branch, to be changed; copied before if a snapshot shares them.
@@ -166,8 +168,8 @@ impl<K: Key, V> Child<K, V> {
         let (mut child, mut depth) = (self, 0);
         loop {
             match child {
-                Self::Branch { starts, children } => {
-                    child = children.get(rank(*starts, place(hash, depth)))?;
+                Self::Branch { places, children } => {
+                    child = children.get(places.rank(place(hash, depth)))?;
                     depth += BITS;
                 }
                 Self::Bucket { tags, slots } => {
@@ -217,15 +219,15 @@ impl<K: Key, V: Clone> Child<K, V> {
             // A bucket below a branch is cut by the branch, so this one is the root or has one place only.
             if child.is_full_for(hash, &key) {
                 let bucket = mem::take(child);
-                *child = Self::Branch { starts: 1, children: Arc::from([bucket]) };
+                *child = Self::Branch { places: Places::new(1), children: Arc::from([bucket]) };
             }
             match child {
-                Self::Branch { starts, children } => {
+                Self::Branch { places, children } => {
                     let at = place(hash, depth);
-                    while range(*starts, at).1 > 1 && children[rank(*starts, at)].is_full_for(hash, &key) {
-                        cut(starts, children, at, depth);
+                    while children[places.rank(at)].is_full_for(hash, &key) && places.range(at).1 > 1 {
+                        cut(places, children, at, depth);
                     }
-                    child = &mut own(children)[rank(*starts, at)];
+                    child = &mut own(children)[places.rank(at)];
                     depth += BITS;
                 }
                 Self::Bucket { tags, slots } => return put_in_bucket(tags, slots, hash, key, value),
@@ -257,12 +259,12 @@ impl<K: Key, V: Clone> Child<K, V> {
                     tags[BUCKET - 1] = last.map_or(0, |pair| tag(pair.0.stable_hash()));
                 }
             }
-            Self::Branch { starts, children } => {
+            Self::Branch { places, children } => {
                 let at = place(hash, depth);
-                own(children)[rank(*starts, at)].remove(hash, key, depth + BITS);
-                while join(starts, children, at) {}
+                own(children)[places.rank(at)].remove(hash, key, depth + BITS);
+                while join(places, children, at) {}
                 // All places are one child: the branch is of no use, unless what is below is a branch.
-                if *starts == 1 && children[0].few().is_some() {
+                if places.starts == 1 && children[0].few().is_some() {
                     *self = mem::take(&mut own(children)[0]);
                 }
             }
@@ -306,9 +308,9 @@ fn put_in_bucket<K: Key, V: Clone>(
 }
 
 /// Cuts the bucket of a place, which stands for several, in two halves.
-fn cut<K: Key, V: Clone>(starts: &mut u16, children: &mut Arc<[Child<K, V>]>, at: u32, depth: u32) {
-    let rank = rank(*starts, at);
-    let (start, width) = range(*starts, at);
+fn cut<K: Key, V: Clone>(places: &mut Places, children: &mut Arc<[Child<K, V>]>, at: u32, depth: u32) {
+    let rank = places.rank(at);
+    let (start, width) = places.range(at);
     let Child::Bucket { slots, .. } = &mut own(children)[rank] else { return };
     let in_half = |half: bool| {
         let is_in = |slot: &Slot<K, V>| {
@@ -325,17 +327,17 @@ fn cut<K: Key, V: Clone>(starts: &mut u16, children: &mut Arc<[Child<K, V>]>, at
         Some(_) => mem::take(&mut old[i - 1]),
     });
     *children = grown.collect();
-    *starts |= 1 << (start + width / 2);
+    *places = Places::new(places.starts | 1 << (start + width / 2));
 }
 
 /// Joins the child of a place with its other half, if both are there and nearly empty. False: nothing was done.
-fn join<K: Key, V: Clone>(starts: &mut u16, children: &mut Arc<[Child<K, V>]>, at: u32) -> bool {
-    let (start, width) = range(*starts, at);
-    if width == WIDTH || range(*starts, start ^ width) != (start ^ width, width) {
+fn join<K: Key, V: Clone>(places: &mut Places, children: &mut Arc<[Child<K, V>]>, at: u32) -> bool {
+    let (start, width) = places.range(at);
+    if width == WIDTH || places.range(start ^ width) != (start ^ width, width) {
         return false;
     }
     let high = start | width;
-    let rank = rank(*starts, high);
+    let rank = places.rank(high);
     match (children[rank - 1].few(), children[rank].few()) {
         (Some(low), Some(high)) if low + high <= JOIN => {}
         _ => return false,
@@ -346,7 +348,7 @@ fn join<K: Key, V: Clone>(starts: &mut u16, children: &mut Arc<[Child<K, V>]>, a
     old[rank - 1] = Child::bucket(Arc::from(slots));
     let left = (0..rank).chain(rank + 1..old.len());
     *children = left.map(|i| mem::take(&mut old[i])).collect();
-    *starts &= !(1 << high);
+    *places = Places::new(places.starts & !(1 << high));
     true
 }
 
@@ -409,23 +411,24 @@ impl<K: Key, V> Child<K, V> {
                 assert!(hashes.len() <= BUCKET || alike, "only keys of one hash overfill a bucket");
                 hashes.len()
             }
-            Self::Branch { starts, children } => {
-                assert_eq!(starts & 1, 1, "the first place has a child");
-                assert_eq!(starts.count_ones() as usize, children.len(), "each start has a child");
+            Self::Branch { places, children } => {
+                assert_eq!(places.starts & 1, 1, "the first place has a child");
+                assert_eq!(places.starts.count_ones() as usize, children.len(), "each start has a child");
+                assert_eq!(places.ranks, Places::new(places.starts).ranks, "ranks are counted");
                 let of_use = children.len() > 1 || children[0].few().is_none();
                 assert!(of_use, "a branch of one bucket is that bucket");
                 for at in 0..WIDTH {
-                    let (start, width) = range(*starts, at);
+                    let (start, width) = places.range(at);
                     assert!(width.is_power_of_two() && start % width == 0, "halves of halves");
                     let other = start ^ width;
-                    if width < WIDTH && range(*starts, other) == (other, width) {
-                        let few = [at, other].map(|at| children[rank(*starts, at)].few());
+                    if width < WIDTH && places.range(other) == (other, width) {
+                        let few = [at, other].map(|at| children[places.rank(at)].few());
                         let joined = matches!(few, [Some(a), Some(b)] if a + b <= JOIN);
                         assert!(!joined, "halves that are nearly empty are joined");
                     }
-                    for (key, _) in Iter::new(&children[rank(*starts, at)], usize::MAX) {
-                        let lies = rank(*starts, place(key.stable_hash(), depth));
-                        assert_eq!(lies, rank(*starts, at), "keys lie where their hash says");
+                    for (key, _) in Iter::new(&children[places.rank(at)], usize::MAX) {
+                        let lies = places.rank(place(key.stable_hash(), depth));
+                        assert_eq!(lies, places.rank(at), "keys lie where their hash says");
                     }
                 }
                 children.iter().map(|child| child.check(depth + BITS)).sum()
