@@ -138,8 +138,7 @@ fn own<K, V>(children: &mut Arc<[Child<K, V>]>) -> &mut [Child<K, V>] {
     Arc::make_mut(children)
 }
 
-/// Reads the counts that a copy will raise. Reads wait for memory side by side, counts that rise one after the other: so
-/// the copy takes about half as long.
+/// Reads the counts that a copy will raise: reads wait for memory side by side, counts that rise one after the other.
 #[inline(never)]
 fn warm<K, V>(children: &[Child<K, V>]) {
     let counts = children.iter().map(|child| match child {
