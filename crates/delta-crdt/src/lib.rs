@@ -19,6 +19,7 @@ mod lattice;
 mod message;
 mod output;
 mod storage;
+mod view;
 mod winner;
 #[cfg(feature = "serde")]
 mod wire;
@@ -44,6 +45,7 @@ pub use storage::{Record, RestoreError, Storage};
 pub use storage::{RedbError, RedbStorage};
 #[cfg(feature = "serde")]
 pub use storage::{append_frame, read_frames};
+pub use view::View;
 pub use winner::{LastWriter, Sibling, Winner};
 #[cfg(feature = "serde")]
 pub use wire::{DecodeError, decode, encode};
