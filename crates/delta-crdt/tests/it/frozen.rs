@@ -77,6 +77,8 @@ fn states() -> Vec<(&'static str, Vec<u8>)> {
     map.update(8, |set| set.insert(A, 2));
     map.remove(&8);
     let nested = ORMap::<u8, AWSet<u8>>::new().update(7, |set| set.insert(B, 9));
+    type Deep = ORMap<u8, ORMap<u8, AWSet<u8>>>;
+    let deep = |id, element| Deep::new().update(6, |map| map.update(7, |set| set.insert(id, element)));
     let counter = |id, by| GMap::<u8, GCounter>::new().update(5, |counter| counter.increment(id, by));
     vec![
         state("GCounter", [GCounter::new().increment(A, 2), GCounter::new().increment(B, 300)]),
@@ -106,6 +108,7 @@ fn states() -> Vec<(&'static str, Vec<u8>)> {
                 .into_iter()
                 .collect::<CausalContext>()],
         ),
+        state("ORMap of ORMap", [deep(A, 1), deep(B, 9)]),
     ]
 }
 
@@ -250,4 +253,5 @@ const STATES: &[(&str, &str)] = &[
     ("ORMap", "0101070201010101010901ac020201020101010102ac0202010101"),
     ("AWLWWMap", "010101020101018080140aac02020180801014020101010101ac0202010101"),
     ("CausalContext", "010201010201020505ac0202010707"),
+    ("ORMap of ORMap", "01010601070201010101010901ac020201020101010101ac0202010101"),
 ];
