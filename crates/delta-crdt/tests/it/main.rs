@@ -1,5 +1,6 @@
 //! The engine from outside, as its users see it.
 
+mod abort;
 mod api;
 #[expect(unreachable_pub, reason = "the fuzz package has this file too, where these functions are public")]
 mod decoders;
