@@ -39,17 +39,17 @@ fn tethered(quic: &Quic) -> bool {
     quic.stats().iter().all(|stats| stats.tethered)
 }
 
-/// A peer that says it takes tethers, and where the member takes them.
+/// What a welcome begins with: its kind, then cluster, id, role, the address for QUIC, and the port for tethers.
+type Welcome = (u8, String, (String, u64), u8, SocketAddr, Option<u16>);
+
+/// A peer that says it takes tethers, and where the member takes them: at the port of QUIC, if it was free for TCP too.
 async fn inside(member: &Quic, authority: &horde_transport::Authority) -> (Inside, SocketAddr) {
     let mut inside = let_in(member, &issue(authority, "zeta", Role::Node), "zeta", Some(9)).await;
     inside.version().await;
-    // A free UDP port is a free TCP port but for a rare accident; the welcome would say another one.
-    let first = inside.message().await;
-    let port = member.local_addr().port();
-    let mut said = Vec::new();
-    said.extend(postcard::to_stdvec(&Some(port)).unwrap());
-    assert!(first.windows(said.len()).any(|bytes| bytes == said), "the welcome names port {port}: {first:?}");
-    (inside, member.local_addr())
+    let welcome = inside.message().await;
+    let ((kind, .., listen, port), _): (Welcome, _) = postcard::take_from_bytes(&welcome).unwrap();
+    assert_eq!((kind, listen.port()), (1, member.local_addr().port()), "{welcome:?}");
+    (inside, SocketAddr::new(member.local_addr().ip(), port.expect("it takes tethers")))
 }
 
 #[tokio::test]
