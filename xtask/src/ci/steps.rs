@@ -124,7 +124,7 @@ fn simulate() -> Result<()> {
     sim::run(&sim::Args { broken: true, ..sim::Args::default() })
 }
 
-/// The replicated map optimised, for time, and with its embedded store, which nothing else here turns on: 100,000 random
+/// The replicated map optimised, for time, and with its embedded store, which no other test here turns on: 100,000 random
 /// histories, one of a million writes, all of the smallest case, each rule switched off, and a crash at every write of a database.
 fn engine() -> Result<()> {
     cargo("test --locked --profile proof -p delta-crdt --all-features --lib --tests")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{self, Net};
+use crate::support::{self, Net, sent};
 use delta_crdt::{Change, Config, LastWriter, Message, Now, Output, Replica, ReplicaId, Warning};
 
 #[test]
@@ -24,17 +24,6 @@ fn the_last_of_three_writes_is_seen_everywhere() {
     }
     net.settle();
     assert!((0..3).all(|i| net.get(i, 7) == Some(3)));
-}
-
-/// All that a replica would send to another now.
-fn sent(from: &mut Replica<u64, u64>, to: ReplicaId) -> Vec<delta_crdt::Message<u64, u64>> {
-    let outputs = std::iter::from_fn(|| from.poll_output());
-    outputs
-        .filter_map(|output| match output {
-            Output::Send { to: whom, message } if whom == to => Some(message),
-            _ => None,
-        })
-        .collect()
 }
 
 #[test]

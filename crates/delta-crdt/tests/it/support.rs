@@ -34,6 +34,14 @@ pub(crate) fn sends<K: Key, V: Clone, W: Winner<V>>(
     sends.collect()
 }
 
+/// What a replica sends to one other now.
+pub(crate) fn sent<K: Key, V: Clone, W: Winner<V>>(
+    from: &mut Replica<K, V, W>,
+    to: ReplicaId,
+) -> Vec<Message<K, V>> {
+    sends(from).into_iter().filter(|sent| sent.0 == to).map(|sent| sent.1).collect()
+}
+
 /// What a replica warns of now; its other outputs are dropped.
 pub(crate) fn warnings<K: Key, V: Clone, W: Winner<V>>(replica: &mut Replica<K, V, W>) -> Vec<Warning> {
     let warnings = outputs(replica).into_iter().filter_map(|output| match output {

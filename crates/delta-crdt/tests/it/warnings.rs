@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use delta_crdt::{Config, LastWriter, Message, Now, Output, Replica, ReplicaId, Warning, encode};
 
-use crate::support::{START, id, later, outputs, sends, warnings};
+use crate::support::{START, id, later, outputs, sent, warnings};
 
 type Map = Replica<u64, u64>;
 /// Number, stamp, key, value, and the dots replaced.
@@ -27,11 +27,6 @@ fn replica(own: ReplicaId, config: Config) -> Map {
 
 fn secs(seconds: u64) -> Now {
     later(START, Duration::from_secs(seconds))
-}
-
-/// What `from` sends to `to` now.
-fn sent(from: &mut Map, to: ReplicaId) -> Vec<Message<u64, u64>> {
-    sends(from).into_iter().filter(|sent| sent.0 == to).map(|sent| sent.1).collect()
 }
 
 /// Carries messages between two until there are none.

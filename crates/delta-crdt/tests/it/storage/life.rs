@@ -8,7 +8,7 @@ use delta_crdt::{
     Config, Dot, Key, LastWriter, Now, Output, Record, Replica, ReplicaId, RestoreError, Stamp, append_frame,
 };
 
-use crate::support::START;
+use crate::support::{self, START};
 
 pub(super) type Map = Replica<u64, u64>;
 pub(super) type Log = Vec<Record<u64, u64>>;
@@ -31,7 +31,7 @@ pub(super) fn config() -> Config {
 }
 
 pub(super) fn later(ms: u64) -> Now {
-    Now { monotonic: START.monotonic + Duration::from_millis(ms), unix_ms: START.unix_ms + ms }
+    support::later(START, Duration::from_millis(ms))
 }
 
 pub(super) fn restore(now: Now, id: ReplicaId, log: &[Record<u64, u64>]) -> Result<Map, RestoreError> {
