@@ -100,21 +100,26 @@ impl<Id> Ring<Id> {
         if index == self.at.len() { 0 } else { index }
     }
 
-    /// The members in the order in which the circle meets them from the key on; those without points last.
+    /// The members in the order in which the circle meets them from the key on; those without points last, in the order of the
+    /// circle that they alone would make.
     fn walk(&self, key: KeyHash) -> impl Iterator<Item = u32> + '_ {
         let start = if self.at.is_empty() { 0 } else { self.successor(key) };
         let mut seen = vec![false; self.members.len()];
         let with_points = (start..self.of.len()).chain(0..start).map(|index| self.of[index]);
-        let mut without: Vec<(u64, u32)> = (0..)
-            .zip(self.members.iter())
-            .filter(|(_, member)| member.weight_of() == 0)
-            .map(|(position, member)| (mix(key.as_u64() ^ mix(member.key_hash().as_u64())), position))
-            .collect();
-        without.sort_unstable_by_key(|&(draw, position)| (!draw, position));
         with_points
-            .chain(without.into_iter().map(|(_, position)| position))
+            .chain(core::iter::once_with(move || self.without_points(key)).flatten())
             .filter(move |&position| !core::mem::replace(&mut seen[position as usize], true))
             .take(self.members.len())
+    }
+
+    /// The members of weight 0, nearest first by the points that they have where all weigh 0.
+    fn without_points(&self, key: KeyHash) -> impl Iterator<Item = u32> {
+        let zero = (0..).zip(self.members.iter()).filter(|(_, member)| member.weight_of() == 0);
+        let way =
+            |member| points_of(member, 1, self.points).map(|point| point.wrapping_sub(key.as_u64())).min();
+        let mut ways: Vec<_> = zero.map(|(position, member)| (way(member), position)).collect();
+        ways.sort_unstable();
+        ways.into_iter().map(|(_, position)| position)
     }
 
     fn member(&self, position: u32) -> &Member<Id> {

@@ -76,6 +76,21 @@ proptest! {
     }
 
     #[test]
+    fn those_that_a_filter_leaves_share_as_a_set_of_their_own_if_all_of_them_weigh_nothing(
+        set in members(6), newcomer in any::<u16>(), slots in slots()
+    ) {
+        let set: Members<u16> = set.iter().map(|member| member.clone().weight(0)).collect();
+        let mut larger = set.clone();
+        prop_assume!(larger.insert(Member::new(newcomer)).is_none());
+        for ((name, before), (_, after)) in minimal(&set, slots).iter().zip(minimal(&larger, slots)) {
+            for key in keys(100) {
+                let without = after.owner_among(key, &|member| *member.id() != newcomer);
+                prop_assert_eq!(without, before.owner(key), "{}", name);
+            }
+        }
+    }
+
+    #[test]
     fn a_change_of_weight_moves_keys_only_to_or_from_that_member(
         set in members(12), at in any::<prop::sample::Index>(), weight in 1..6_u32, slots in slots()
     ) {
