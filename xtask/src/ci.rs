@@ -21,7 +21,7 @@ pub(crate) struct Args {
 struct Outcome {
     name: &'static str,
     took: Duration,
-    ok: bool,
+    error: Option<String>,
 }
 
 /// Runs the steps, prints each with its time, then `ci: ok`. An error names the steps that failed.
@@ -35,10 +35,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let outcomes: Vec<Outcome> = chosen.map(|(name, step)| run_step(name, *step)).collect();
     let total: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
     println!("\n{} steps in {:.1} s", outcomes.len(), total.as_secs_f64());
-    let failed: Vec<&str> =
-        outcomes.iter().filter(|outcome| !outcome.ok).map(|outcome| outcome.name).collect();
+    let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.error.is_some()).collect();
     if !failed.is_empty() {
-        bail!("ci: failed: {}", failed.join(", "));
+        // Once more, where a reader of the log looks.
+        for Outcome { name, error, .. } in &failed {
+            println!("{name}: {}", error.as_deref().unwrap_or_default());
+        }
+        let names: Vec<&str> = failed.iter().map(|outcome| outcome.name).collect();
+        bail!("ci: failed: {}", names.join(", "));
     }
     println!("ci: ok");
     Ok(())
@@ -47,11 +51,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn run_step(name: &'static str, step: fn() -> Result<()>) -> Outcome {
     println!("\n== {name}");
     let begun = Instant::now();
-    let result = step();
-    let (took, ok) = (begun.elapsed(), result.is_ok());
-    if let Err(error) = result {
-        println!("{error:#}");
+    let error = step().err().map(|error| format!("{error:#}"));
+    let took = begun.elapsed();
+    if let Some(error) = &error {
+        println!("{error}");
     }
-    println!("== {name}: {} ({:.1} s)", if ok { "ok" } else { "FAILED" }, took.as_secs_f64());
-    Outcome { name, took, ok }
+    println!("== {name}: {} ({:.1} s)", if error.is_none() { "ok" } else { "FAILED" }, took.as_secs_f64());
+    Outcome { name, took, error }
 }

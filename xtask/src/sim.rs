@@ -1,7 +1,10 @@
 //! `sim`: the deterministic simulator of `tests/sim`, in release mode.
 
 use crate::shell;
-use anyhow::Result;
+use anyhow::{Context, Result};
+
+/// How many seeds that failed an error names.
+const NAMED: usize = 20;
 
 /// Which seeds to run.
 #[derive(Debug, Default, clap::Args)]
@@ -41,7 +44,8 @@ pub(crate) struct Args {
     pub(crate) more: Vec<String>,
 }
 
-/// Runs the simulator; its output, whose last line is `sim: N seeds, F failed`, is the command's.
+/// Runs the simulator; its output, whose last line is `sim: N seeds, F failed`, is the command's. An error names the seeds that
+/// failed once more.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut command = shell::cargo(["run", "--quiet", "--release", "-p", "horde-sim", "--"]);
     let numbers = [
@@ -65,5 +69,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ];
     command.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
     command.args(&args.more);
-    shell::run(&mut command)
+    let mut failed = Vec::new();
+    let outcome = shell::run_lines(&mut command, |line| {
+        println!("{line}");
+        if line.starts_with("seed ") && failed.len() < NAMED {
+            failed.push(line.to_owned());
+        }
+    });
+    if failed.is_empty() { outcome } else { outcome.with_context(|| failed.join("\n")) }
 }

@@ -12,6 +12,7 @@
 //! repeated after its timeout under the same request id; a lost `Respond` makes the asker repeat; lost CRDT messages
 //! are pulled again by the replica; what really runs is compared with the records once a second.
 
+mod acknowledged;
 mod coordinate;
 mod ended;
 mod exits;
@@ -46,6 +47,7 @@ pub use faults::Fault;
 pub use plan::PlannedMove;
 pub use roster::{Host, Presence};
 
+use acknowledged::Acknowledged;
 use coordinate::{Caller, Coordination, User, Waiter};
 use patience::Patience;
 use requests::Purpose;
@@ -216,7 +218,7 @@ pub struct Children {
     /// Starts that this node coordinates, until the record shows them.
     coordinations: BTreeMap<ChildId, Coordination>,
     /// Acknowledged starts of this node's users, until the record shows them.
-    acknowledged: BTreeMap<ChildId, (Wish, NodeId)>,
+    acknowledged: BTreeMap<ChildId, Acknowledged>,
     /// Users and members that wait for a child to run.
     waiters: BTreeMap<ChildId, Vec<Waiter>>,
     /// Users of this node that wait for an answer.

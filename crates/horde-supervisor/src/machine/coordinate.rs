@@ -36,6 +36,8 @@ pub(super) enum Caller {
 pub(super) struct User {
     pub(super) id: ChildId,
     pub(super) timeout: Duration,
+    /// When it asked (a hybrid logical clock stamp).
+    pub(super) asked: u64,
     pub(super) deadline: (Duration, u64),
     /// Waits for a restart by hand.
     pub(super) restarts: bool,
@@ -115,7 +117,8 @@ impl Children {
         let deadline = (now.monotonic + timeout, ticket);
         self.dirty |= self.timers.keys().next().is_none_or(|(first, _)| deadline.0 < *first);
         self.timers.insert(deadline, Timer::Deadline { ticket });
-        self.users.insert(ticket, User { id, timeout, deadline, restarts, ends, parked: false });
+        let asked = self.replica.stamp(now).to_bits();
+        self.users.insert(ticket, User { id, timeout, asked, deadline, restarts, ends, parked: false });
         ticket
     }
 
@@ -128,6 +131,9 @@ impl Children {
             if !self.ready {
                 return self.park(ticket, wish);
             }
+        }
+        if caller == Caller::Again && !self.is_awaited(&wish) {
+            return;
         }
         if !self.ready || self.draining {
             return self.not_now(now, caller, wish);
@@ -313,27 +319,12 @@ impl Children {
         match caller {
             Caller::Member(responder) => self.respond(responder, Response::Started(result)),
             Caller::User(ticket) => {
-                if self.users.contains_key(&ticket) {
-                    self.remember(wish, &result);
+                if let Some(asked) = self.users.get(&ticket).map(|user| user.asked) {
+                    self.remember(wish, asked, &result);
                 }
                 self.answer(ticket, Answer::Started(result));
             }
-            Caller::Again => {
-                self.remember(wish, &result);
-                if let Err(error) = result {
-                    tracing::warn!(node = %self.me, child = %wish.id, %error, "an acknowledged start was lost with its node");
-                }
-            }
-        }
-    }
-
-    /// Keeps an acknowledged start until our own map shows it: if its host goes down first, it is started anew.
-    fn remember(&mut self, wish: &Wish, result: &Result<Pid, StartError>) {
-        let Ok(pid) = result else { return };
-        if self.replica.get(&wish.id).is_none_or(|record| record.request != wish.request || !record.has_run())
-        {
-            let again = Wish { again: true, ..wish.clone() };
-            self.acknowledged.insert(wish.id.clone(), (again, pid.node().clone()));
+            Caller::Again => self.remember_anew(wish, &result),
         }
     }
 

@@ -16,24 +16,20 @@ impl Children {
     /// A user of this node ends a child. It is marked as ended at once, on every side; the answer comes when its process has ended.
     pub fn terminate(&mut self, now: Now, id: &ChildId, timeout: Duration) -> u64 {
         let ticket = self.admit(now, id.clone(), timeout, false, true);
-        let Some(record) = self.replica.get(id).filter(|record| record.is_wanted()).cloned() else {
-            match self.acknowledged.remove(id) {
-                // It was started from here a moment ago, and its record is on its way: its host knows it.
-                Some((_, host)) => {
-                    self.ask(host, Request::Terminate { id: id.clone() }, Purpose::Order { ticket })
-                }
-                None => self.answer(ticket, Answer::Terminated(Err(TerminateError::NotFound))),
+        let record = self.replica.get(id).filter(|record| record.is_wanted()).cloned();
+        // It was started from here a moment ago, and its record is on its way: its host knows it.
+        let host = self.end_acknowledged(now, id);
+        if let Some(record) = &record {
+            self.mark_ended(now, id, record, End::Terminated);
+        }
+        let owner = record.as_ref().map(|record| Some(record.owner.clone()));
+        match host.or(owner) {
+            _ if self.run_of.contains_key(id) => self.await_end(id, Caller::User(ticket)),
+            Some(Some(host)) if host != self.me && self.roster.is_here(&host) => {
+                self.ask(host, Request::Terminate { id: id.clone() }, Purpose::Order { ticket });
             }
-            return ticket;
-        };
-        self.mark_ended(now, id, &record, End::Terminated);
-        if self.run_of.contains_key(id) {
-            self.await_end(id, Caller::User(ticket));
-        } else if record.owner != self.me && self.roster.is_here(&record.owner) {
-            let request = Request::Terminate { id: id.clone() };
-            self.ask(record.owner.clone(), request, Purpose::Order { ticket });
-        } else {
-            self.answer(ticket, Answer::Terminated(Ok(())));
+            Some(_) => self.answer(ticket, Answer::Terminated(Ok(()))),
+            None => self.answer(ticket, Answer::Terminated(Err(TerminateError::NotFound))),
         }
         ticket
     }
@@ -83,11 +79,12 @@ impl Children {
     /// A user of this node restarts a child: a running one is stopped and started where it is, a failed one is placed anew.
     pub fn restart(&mut self, now: Now, id: &ChildId, timeout: Duration) -> u64 {
         let ticket = self.admit(now, id.clone(), timeout, true, false);
+        if let Some(host) = self.acknowledged_host(id).cloned() {
+            self.ask(host, Request::Restart { id: id.clone() }, Purpose::Order { ticket });
+            return ticket;
+        }
         let Some(record) = self.replica.get(id).filter(|record| record.is_wanted()).cloned() else {
-            match self.acknowledged.get(id).map(|(_, host)| host.clone()) {
-                Some(host) => self.ask(host, Request::Restart { id: id.clone() }, Purpose::Order { ticket }),
-                None => self.answer(ticket, Answer::Started(Err(StartError::NotFound))),
-            }
+            self.answer(ticket, Answer::Started(Err(StartError::NotFound)));
             return ticket;
         };
         match &record.state {

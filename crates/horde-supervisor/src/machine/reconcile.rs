@@ -77,9 +77,7 @@ impl Children {
 
     /// A record is there: whoever waited for it goes on.
     fn shown(&mut self, now: Now, id: &ChildId, record: &Arc<Record>) {
-        if record.has_run() {
-            self.acknowledged.remove(id);
-        }
+        self.show_acknowledged(now, id, record);
         if let Some(coordination) = self.coordinations.get(id).filter(|c| c.is_shown_by(record)) {
             match (&coordination.done, record.pid()) {
                 (Some(_), _) => drop(self.coordinations.remove(id)),
@@ -172,6 +170,7 @@ impl Children {
         }
         self.redistribute(now);
         self.forget_ended(now);
+        self.forget_acknowledged(now);
     }
 
     /// Whether what `owner` ran is to run elsewhere: it is gone, or nobody here has ever seen it.

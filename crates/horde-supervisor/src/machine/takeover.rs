@@ -113,17 +113,7 @@ impl Children {
                 false => self.next_host(now, &id),
             }
         }
-        let lost: Vec<ChildId> = self
-            .acknowledged
-            .iter()
-            .filter(|(_, (_, host))| self.roster.is_gone(host))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in lost {
-            if let Some((wish, _)) = self.acknowledged.remove(&id) {
-                self.route(now, Caller::Again, wish, 0);
-            }
-        }
+        self.start_lost(now);
         let waiting: Vec<ChildId> = self.unplaceable.iter().cloned().collect();
         for id in waiting {
             self.place_again(now, &id);

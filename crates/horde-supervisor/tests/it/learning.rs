@@ -1,7 +1,5 @@
 //! Who becomes ready has learnt from one that is: what that one said before does not count.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

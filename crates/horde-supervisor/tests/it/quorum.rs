@@ -1,7 +1,5 @@
 //! Members under a quorum that learn of each other what happened while they were apart.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
