@@ -28,7 +28,8 @@ pub struct Config {
     pub max_fragment_keys: usize,
     /// Fragments on their way to one puller before it must confirm. Default 32.
     pub session_window: u32,
-    /// Sessions served at the same time. Default 64. Further pulls wait, one per peer and shard.
+    /// Sessions served at the same time. Default 64. Further pulls wait, one per peer and shard, and are served in the
+    /// order in which they came.
     pub max_sessions: usize,
     /// Keys staged for one session, removed ones among them. Default 16,777,216. A session that brings more is given up with a
     /// [`Warning`](crate::Warning), nothing of it is applied, and it is tried again about once a `status_interval`: a shard must not

@@ -5,6 +5,7 @@ pub(crate) mod few;
 mod dictionary;
 mod groups;
 mod index;
+mod line;
 mod origins;
 mod park;
 mod peer;

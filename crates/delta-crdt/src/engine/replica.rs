@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use super::line::Line;
 use super::origins::Origins;
 use super::peer::{Peer, circle_hash};
 use super::rules::Rules;
@@ -25,7 +26,7 @@ use super::session::{Incoming, Outgoing};
 use super::shard::{Context, Shard, winning};
 use super::store::{Found, Sibs};
 use crate::clock::Clock;
-use crate::message::{Body, PullShard};
+use crate::message::Body;
 use crate::{
     Config, Dot, Key, LastWriter, Message, Now, Output, ReplicaId, Sibling, Stamp, Stats, Warning, Winner,
 };
@@ -85,7 +86,7 @@ pub struct Replica<K, V, W = LastWriter> {
     incoming: BTreeMap<(ReplicaId, u16), Incoming<K, V>>,
     outgoing: BTreeMap<(ReplicaId, u16), Outgoing<K, V>>,
     /// Pulls that wait for a session to end.
-    queued: BTreeMap<(ReplicaId, u16), (PullShard, BTreeMap<u32, u64>)>,
+    queued: Line,
     /// When to pull what is still missing then.
     pull_due: BTreeMap<(ReplicaId, u16), Duration>,
     /// Pulls of this step, sent as one message per peer.
@@ -127,7 +128,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             pending: Pending::default(),
             incoming: BTreeMap::new(),
             outgoing: BTreeMap::new(),
-            queued: BTreeMap::new(),
+            queued: Line::default(),
             pull_due: BTreeMap::new(),
             asks: Vec::new(),
             park_due: BTreeMap::new(),

@@ -63,8 +63,8 @@ impl World {
             }
             Ask::Terminate(promise, id, patience) => {
                 self.history.note(self.queue.now, node, || format!("terminate {id}"));
+                let life = self.life_known(node, &id);
                 let sim = &mut self.nodes[node];
-                let life = sim.children.record(&id.as_str().into()).map_or(0, |record| record.life);
                 let ticket = (node, sim.life, sim.children.terminate(now, &ChildId::from(&id), patience));
                 self.promises.ask_end(&id, ticket);
                 self.tickets.insert(ticket, Ticket::End(id, life));

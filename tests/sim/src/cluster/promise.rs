@@ -86,6 +86,11 @@ impl Promises {
         self.started.insert(id.to_owned(), Promise { by, on, life, at, count, void: false });
     }
 
+    /// The life of the child that a user of this node was told of; 0 for none.
+    pub(crate) fn life_told(&self, by: NodeLife, id: &str) -> u64 {
+        self.started.get(id).filter(|promise| promise.by == by).map_or(0, |promise| promise.life)
+    }
+
     /// A wish came true, perhaps after an end that was asked for later.
     pub(crate) fn begun_anew(&mut self, id: &str) {
         self.ended.remove(id);

@@ -93,8 +93,8 @@ impl World {
 
     fn terminate_child(&mut self, node: usize, id: &str) {
         let now = self.time(node);
+        let life = self.life_known(node, id);
         let sim = &mut self.nodes[node];
-        let life = sim.children.record(&id.into()).map_or(0, |record| record.life);
         let ticket = (node, sim.life, sim.children.terminate(now, &id.into(), Duration::from_secs(5)));
         self.promises.ask_end(id, ticket);
         self.tickets.insert(ticket, Ticket::End(id.to_owned(), life));

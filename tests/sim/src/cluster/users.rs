@@ -138,8 +138,8 @@ impl World {
     fn terminate(&mut self, node: usize) {
         let (Some(id), now) = (self.old_id(), self.time(node)) else { return };
         self.history.note(self.queue.now, node, || format!("terminate {id}"));
+        let life = self.life_known(node, &id);
         let sim = &mut self.nodes[node];
-        let life = sim.children.record(&id.as_str().into()).map_or(0, |record| record.life);
         let ticket = (node, sim.life, sim.children.terminate(now, &ChildId::from(&id), PATIENCE));
         self.promises.ask_end(&id, ticket);
         self.tickets.insert(ticket, Ticket::End(id, life));
@@ -190,6 +190,13 @@ impl World {
             (Ticket::End(id, _), Answer::Terminated(_)) => self.promises.unsure(&id, ticket),
             (asked, answer) => self.fail(format!("{asked:?} was answered {answer:?}")),
         }
+    }
+
+    /// The life that a user of this node ends: that of the start which the user was told of, or a later one whose record is here.
+    pub(crate) fn life_known(&self, node: usize, id: &str) -> u64 {
+        let sim = &self.nodes[node];
+        let recorded = sim.children.record(&id.into()).map_or(0, |record| record.life);
+        recorded.max(self.promises.life_told((node, sim.life), id))
     }
 
     /// Up to which life a child may have ended by the end that a user was told of: the life that this node knows, or, where this

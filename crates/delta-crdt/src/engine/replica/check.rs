@@ -30,7 +30,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             "a status is not forgotten"
         );
         assert!(self.outgoing.len() <= self.config.max_sessions, "sessions served");
-        for place in self.incoming.keys().chain(self.outgoing.keys()).chain(self.queued.keys()) {
+        for place in self.incoming.keys().chain(self.outgoing.keys()).chain(self.queued.places()) {
             assert!(self.peers.contains_key(&place.0), "a session with a stranger: {place:?}");
         }
     }

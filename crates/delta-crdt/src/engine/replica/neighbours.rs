@@ -143,7 +143,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     fn end_sessions(&mut self, peer: ReplicaId) {
         self.incoming.retain(|place, _| place.0 != peer);
         self.outgoing.retain(|place, _| place.0 != peer);
-        self.queued.retain(|place, _| place.0 != peer);
+        self.queued.forget(peer);
         self.pull_due.retain(|place, _| place.0 != peer);
     }
 

@@ -29,9 +29,9 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             ask.vector = Vec::new();
             let place = (from, ask.shard);
             if self.outgoing.len() >= self.config.max_sessions && !self.outgoing.contains_key(&place) {
-                self.queued.insert(place, (ask, vector));
+                self.queued.enter(place, ask, vector);
             } else {
-                self.queued.remove(&place);
+                self.queued.leave(place);
                 self.serve(now, from, &ask, &vector);
             }
         }
@@ -151,11 +151,11 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         }
     }
 
-    /// Begins the sessions that wait, as far as there is room. One by one, not one from within another: thousands may wait, and
+    /// Begins the sessions that wait, those that waited longest first, as far as there is room. One by one, not one from within another: thousands may wait, and
     /// most are over at once.
     pub(super) fn serve_next(&mut self, now: Now) {
         while self.outgoing.len() < self.config.max_sessions
-            && let Some(((to, _), (ask, vector))) = self.queued.pop_first()
+            && let Some((to, ask, vector)) = self.queued.pop()
         {
             self.serve(now, to, &ask, &vector);
         }

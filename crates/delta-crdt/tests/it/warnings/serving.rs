@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use delta_crdt::{Config, LastWriter, Output, Replica, Warning};
+use delta_crdt::{Config, LastWriter, Output, Replica, ReplicaId, Warning};
 
 use super::{A, B, C, D, ForgedPull, Map, forged, forged_pull, kinds, replica, sent};
 use crate::support::{Net, START, later, outputs, sends};
@@ -100,6 +100,30 @@ fn who_falls_silent_in_a_session_keeps_the_others_waiting_no_longer_than_its_tim
     server.receive(START, C, forged(6, 0, (0_u16, 2_u64, u32::MAX)));
     assert_eq!(sends(&mut server), [], "nothing else waited");
     server.check_invariants();
+}
+
+#[test]
+fn who_has_waited_longest_is_served_next_however_often_the_others_ask() {
+    let mut server = slow_server(1);
+    let stop = |answer: u64| forged(6, 0, (0_u16, answer, u32::MAX));
+    let mut session = 0;
+    let mut ask = |server: &mut Map, peer| {
+        session += 1;
+        server.receive(START, peer, forged_pull(0, &[(0, session, false, vec![])]));
+        sends(server).iter().map(|(to, _)| *to).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(&mut server, B), [B; 2], "served at once");
+    for waits in [D, C, D, D] {
+        assert_eq!(ask(&mut server, waits), []);
+    }
+    for (answer, (done, next)) in (1..).zip([(B, D), (D, C), (C, B), (B, D)]) {
+        server.receive(START, done, stop(answer));
+        let served: Vec<ReplicaId> = sends(&mut server).iter().map(|(to, _)| *to).collect();
+        assert_eq!(served, [next; 2]);
+        server.check_invariants();
+        // Who was served asks at once again, and stands behind those who wait.
+        assert_eq!(ask(&mut server, done), []);
+    }
 }
 
 #[test]

@@ -34,6 +34,9 @@ impl World {
         // last of two that lost each other, go ahead.
         let view = me.membership.view();
         let heard = |status: MemberStatus| status.is_alive() && status != MemberStatus::Unreachable;
+        // Who was let in by a member that had been forgotten may take the others for newcomers at first, as that one did.
+        let newcomer = |status: MemberStatus| status == MemberStatus::Joining && !view.forgotten.is_empty();
+        let heard = |status: MemberStatus| heard(status) && !newcomer(status);
         let joining = view.status(&me.id) == Some(MemberStatus::Joining);
         let all: Vec<&SimNode> = self
             .nodes
