@@ -276,6 +276,14 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         self.shards.iter().map(|shard| (shard.hash(&self.origins), shard.fingerprint)).collect()
     }
 
+    /// Whether a write of `key` was taken in here, if only to be removed.
+    #[cfg(any(test, feature = "rule-switches"))]
+    #[doc(hidden)]
+    pub fn covers(&self, key: &K, dot: Dot) -> bool {
+        let shard = &self.shards[self.place(key.stable_hash())];
+        self.origins.number(dot.origin).is_some_and(|origin| shard.covered(origin) >= dot.seq)
+    }
+
     fn context(&self) -> Context<'_, W> {
         Context { origins: &self.origins, winner: &self.winner, rules: self.rules }
     }

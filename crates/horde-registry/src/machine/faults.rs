@@ -62,12 +62,13 @@ impl super::Names {
         self.replica.witness()
     }
 
-    /// Whether the replica has an entry of that name, shown or hidden with its dead node.
+    /// Whether what `other` has under that name is known here: it is held, shown or hidden with its dead node, or it was removed since.
     #[doc(hidden)]
     #[cfg(feature = "faults")]
     #[must_use]
-    pub fn holds(&self, key: &super::Key) -> bool {
-        self.replica.contains_key(key)
+    pub fn knows(&self, key: &super::Key, other: &Self) -> bool {
+        let removed = || other.replica.dot(key).is_some_and(|dot| self.replica.covers(key, dot));
+        self.replica.contains_key(key) || removed()
     }
 
     /// What its queues hold and may hold.

@@ -62,6 +62,15 @@ impl super::Children {
         self.replica.witness()
     }
 
+    /// Whether the record that `other` has of a child is known here, if only to be replaced or removed.
+    #[doc(hidden)]
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn knows(&self, id: &super::ChildId, other: &Self) -> bool {
+        let removed = || other.replica.dot(id).is_some_and(|dot| self.replica.covers(id, dot));
+        self.replica.contains_key(id) || removed()
+    }
+
     /// What its queues hold and may hold.
     #[doc(hidden)]
     #[cfg(feature = "faults")]

@@ -75,7 +75,9 @@ impl World {
                 teacher.names.get(key).is_some() && self.is_old(node, teacher.knows_names.get(key))
             };
             let lacks = self.keys().find(|key| {
-                own(key) && !names.holds(key) && teachers.iter().all(|teacher| taught(teacher, key))
+                own(key)
+                    && !names.knows(key, &other.names)
+                    && teachers.iter().all(|teacher| taught(teacher, key))
             });
             lacks.map(|key| format!("{key:?}, which is of {:?}", other.id))
         });
@@ -92,7 +94,7 @@ impl World {
             let lacks = other.children.records().find(|(id, record)| {
                 let own = record.owner == other.id && record.is_wanted();
                 let taught = |teacher: &&SimNode| self.is_old(node, teacher.knows_children.get(*id));
-                own && children.record(id).is_none() && teachers.iter().all(taught)
+                own && !children.knows(id, &other.children) && teachers.iter().all(taught)
             });
             lacks.map(|(id, _)| format!("{id}, which is of {:?}", other.id))
         });
