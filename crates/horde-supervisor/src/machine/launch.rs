@@ -59,6 +59,20 @@ impl Children {
         self.tell(&launch.wish.id, origins, &result);
     }
 
+    /// The record of a child that has ended is forgotten: what waited here to run it again came too late, and would not be told so
+    /// by a record any more.
+    pub(super) fn give_up_launches(&mut self, id: &ChildId) {
+        if let Some((launch, origins)) = self.queued.remove(id) {
+            self.queue.retain(|queued| queued != id);
+            self.refuse_stale(&launch, origins);
+        }
+        let run = self.run_of.get(id).and_then(|token| self.runs.get_mut(token));
+        let after = run.and_then(|run| run.after.take_if(|(launch, _)| launch.kind != LaunchKind::Fresh));
+        if let Some((launch, origins)) = after {
+            self.refuse_stale(&launch, origins);
+        }
+    }
+
     fn launch_again(&mut self, now: Now, token: u64, launch: Launch, origins: Vec<Origin>) {
         let Some(run) = self.runs.get_mut(&token) else { return };
         match (&run.phase, &run.pid) {

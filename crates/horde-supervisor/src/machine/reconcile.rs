@@ -32,8 +32,9 @@ impl Children {
             self.changes.push(change);
         }
         for id in ids {
-            if let Some(record) = self.replica.get(&id).cloned() {
-                self.shown(now, &id, &record);
+            match self.replica.get(&id).cloned() {
+                Some(record) => self.shown(now, &id, &record),
+                None => self.give_up_launches(&id),
             }
             self.seal_end(now, &id);
             self.arbitrate(now, &id);

@@ -6,4 +6,5 @@ mod acknowledged;
 mod learning;
 mod moves;
 mod pair;
+mod queued;
 mod quorum;

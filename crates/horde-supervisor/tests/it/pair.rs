@@ -44,10 +44,14 @@ pub(crate) struct Pair {
 impl Pair {
     /// `one` runs all children; `two` is not there yet.
     pub(crate) fn new() -> Self {
+        Self::with(&Options { redistribution: Redistribution::Active, ..Options::default() })
+    }
+
+    /// The same with other settings.
+    pub(crate) fn with(options: &Options) -> Self {
         let member = |name: &str, presence| {
             let id = NodeId::new(NodeName::new(name).unwrap(), 1);
-            let options = Options { redistribution: Redistribution::Active, ..Options::default() };
-            let machine = Children::new(id.clone(), "s", options);
+            let machine = Children::new(id.clone(), "s", options.clone());
             let (processes, failing, inbox) = (BTreeMap::new(), None, VecDeque::new());
             Member {
                 id,
