@@ -26,7 +26,7 @@ pub struct Config {
     /// Keys in one fragment of a session. Default 1,024. (DeltaCrdt's `max_sync_size`; here it bounds a message, never what
     /// is synchronised.)
     pub max_fragment_keys: usize,
-    /// Fragments on their way to one puller before it must confirm. Default 32.
+    /// Fragments on their way to one puller before it must confirm: how far a server goes, whatever the puller's own setting. Default 32.
     pub session_window: u32,
     /// Sessions served at the same time. Default 64. Further pulls wait, one per peer and shard, and are served in the
     /// order in which they came.

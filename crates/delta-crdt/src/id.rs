@@ -36,6 +36,9 @@ impl fmt::Display for ReplicaId {
     }
 }
 
+/// No write has a higher number: nobody comes that far, and what bytes from outside claim cannot make numbers overflow.
+pub(crate) const MAX_SEQ: u64 = (1 << 63) - 1;
+
 /// The name of one write: the `seq`-th of `origin`, counted from 1 (in the engine: within one shard).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -46,7 +46,7 @@ pub use storage::{RedbError, RedbStorage};
 #[cfg(feature = "serde")]
 pub use storage::{append_frame, read_frames};
 pub use view::View;
-pub use winner::{LastWriter, Sibling, Winner};
+pub use winner::{Contender, LastWriter, Sibling, Winner};
 #[cfg(feature = "serde")]
 pub use wire::{DecodeError, decode, encode};
 

@@ -26,16 +26,30 @@ impl<V: fmt::Debug> fmt::Debug for Sibling<'_, V> {
     }
 }
 
-/// Chooses the sibling that readers see.
-///
-/// The order must be total and depend on the two siblings alone, or replicas show different values although they hold the
-/// same siblings. Where it says `Equal`, the higher stamp wins, then the higher dot.
-pub trait Winner<V> {
-    /// `Greater` if `a` wins over `b`.
-    fn compare(&self, a: &Sibling<'_, V>, b: &Sibling<'_, V>) -> Ordering;
+/// One of the concurrent writes of a value between which a [`Winner`] chooses.
+#[derive(Clone, Copy, Debug)]
+pub struct Contender<'a, V> {
+    /// The write.
+    pub dot: Dot,
+    /// When it was made, by the clock of who made it.
+    pub stamp: Stamp,
+    /// What it put.
+    pub value: &'a V,
 }
 
-/// A value beats a removal, then the higher stamp wins, then the higher dot. The default.
+/// Chooses the value that readers see where several were put at the same time.
+///
+/// The order must be total and depend on the two alone, or replicas show different values although they hold the same. Where it
+/// says `Equal`, the higher stamp wins, then the higher dot.
+///
+/// Removals do not contend: a value always beats a removal that does not know of it. A policy could not say otherwise for long, since
+/// tombstones are dropped in time, on one replica sooner than on another; where a removal shall outrank values, make it a value.
+pub trait Winner<V> {
+    /// `Greater` if `a` wins over `b`.
+    fn compare(&self, a: &Contender<'_, V>, b: &Contender<'_, V>) -> Ordering;
+}
+
+/// The higher stamp wins, then the higher dot. The default.
 ///
 /// DeltaCrdt's AWLWWMap orders by each machine's private monotonic clock instead, so its last writer is whoever has the
 /// larger clock.
@@ -43,14 +57,14 @@ pub trait Winner<V> {
 pub struct LastWriter;
 
 impl<V> Winner<V> for LastWriter {
-    fn compare(&self, a: &Sibling<'_, V>, b: &Sibling<'_, V>) -> Ordering {
-        a.value.is_some().cmp(&b.value.is_some())
+    fn compare(&self, _: &Contender<'_, V>, _: &Contender<'_, V>) -> Ordering {
+        Ordering::Equal
     }
 }
 
 /// Any function with the right type is a policy.
-impl<V, F: Fn(&Sibling<'_, V>, &Sibling<'_, V>) -> Ordering> Winner<V> for F {
-    fn compare(&self, a: &Sibling<'_, V>, b: &Sibling<'_, V>) -> Ordering {
+impl<V, F: Fn(&Contender<'_, V>, &Contender<'_, V>) -> Ordering> Winner<V> for F {
+    fn compare(&self, a: &Contender<'_, V>, b: &Contender<'_, V>) -> Ordering {
         self(a, b)
     }
 }

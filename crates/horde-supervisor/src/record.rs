@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use delta_crdt::{Key, Sibling, Winner};
+use delta_crdt::{Contender, Key, Winner};
 use horde_process::{ClaimRank, ExitReason, Pid};
 use horde_transport::NodeId;
 use serde::{Deserialize, Serialize};
@@ -179,10 +179,7 @@ impl Record {
 pub struct ByClaim;
 
 impl Winner<Arc<Record>> for ByClaim {
-    fn compare(&self, a: &Sibling<'_, Arc<Record>>, b: &Sibling<'_, Arc<Record>>) -> Ordering {
-        match (a.value, b.value) {
-            (Some(a), Some(b)) => a.order().cmp(&b.order()),
-            (a, b) => a.is_some().cmp(&b.is_some()),
-        }
+    fn compare(&self, a: &Contender<'_, Arc<Record>>, b: &Contender<'_, Arc<Record>>) -> Ordering {
+        a.value.order().cmp(&b.value.order())
     }
 }

@@ -155,6 +155,7 @@ impl Index {
         }
         self.tail.shrink_to(self.tail.len() + live / 2 + SLACK);
         self.sparse.shrink_to(self.sparse.len() * 2);
+        self.gone.shrink_to(self.tail.capacity().div_ceil(64));
     }
 
     /// Makes the first entries of the tail old ones: as many as fill whole words, or all.

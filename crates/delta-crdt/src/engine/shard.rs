@@ -21,7 +21,7 @@ use super::park::{Park, Write};
 use super::peer::Vector;
 use super::rules::{Rule, Rules};
 use super::store::{Found, Sib, Sibs, Store, mark};
-use crate::{Change, Key, Sibling, Stamp, Winner};
+use crate::{Change, Contender, Key, Stamp, Winner};
 
 pub(crate) use join::{Entries, Joined, Runs};
 
@@ -466,15 +466,17 @@ pub(crate) fn winning<'a, V, W: Winner<V>>(cx: &Context<'_, W>, sibs: &'a [Sib<V
     if let [sib] = sibs {
         return Some(sib);
     }
-    let view = |sib: &'a Sib<V>| Sibling {
-        dot: cx.origins.dot(sib.origin, sib.seq),
-        stamp: sib.stamp,
-        value: sib.value.as_ref(),
+    let contender = |sib: &'a Sib<V>| {
+        let (dot, stamp) = (cx.origins.dot(sib.origin, sib.seq), sib.stamp);
+        sib.value.as_ref().map(|value| (sib, Contender { dot, stamp, value }))
     };
-    sibs.iter().max_by(|a, b| {
-        let (a, b) = (view(a), view(b));
-        cx.winner.compare(&a, &b).then(a.stamp.cmp(&b.stamp)).then(a.dot.cmp(&b.dot))
-    })
+    let best = sibs
+        .iter()
+        .filter_map(contender)
+        .max_by(|(_, a), (_, b)| cx.winner.compare(a, b).then(a.stamp.cmp(&b.stamp)).then(a.dot.cmp(&b.dot)));
+    // Without a value there is nothing to choose: the last removal stands for all.
+    best.map(|(sib, _)| sib)
+        .or_else(|| sibs.iter().max_by_key(|sib| (sib.stamp, cx.origins.dot(sib.origin, sib.seq))))
 }
 
 /// What a key with these siblings shows.

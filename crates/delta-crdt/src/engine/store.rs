@@ -109,6 +109,9 @@ impl<K, V> Default for Store<K, V> {
 /// Up to here a store grows by half, above by a third: growing moves all keys, room that is not used yet is memory.
 const SMALL: usize = 1 << 14;
 
+/// Slots that a store keeps though it does not use them.
+const SMALL_ROOM: usize = 256;
+
 /// The hash of a key, and the slot where it was when it was looked up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
@@ -326,6 +329,15 @@ impl<K: Key, V> Store<K, V> {
                 Some((key, sibs))
             }
             Slot::Free => None,
+        }
+    }
+
+    /// Gives room back of which less than a quarter is used. Slots get other numbers if it does.
+    pub(crate) fn shrink(&mut self) {
+        if self.len == 0 {
+            *self = Self::default();
+        } else if self.groups.len() * WIDTH > 4 * self.len + SMALL_ROOM {
+            self.grow(self.len + self.len / 2 + 1, 0);
         }
     }
 

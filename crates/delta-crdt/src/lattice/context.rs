@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::{Decompose, Lattice};
+use crate::id::MAX_SEQ;
 use crate::{Dot, ReplicaId};
 
 /// A set of dots: for each replica, the ranges of its write numbers that are known.
@@ -197,7 +198,7 @@ impl<'de> serde::Deserialize<'de> for CausalContext {
         let ranges = BTreeMap::<ReplicaId, Vec<(u64, u64)>>::deserialize(deserializer)?;
         let compact = |ranges: &Vec<(u64, u64)>| {
             !ranges.is_empty()
-                && ranges.iter().all(|range| 1 <= range.0 && range.0 <= range.1 && range.1 >> 63 == 0)
+                && ranges.iter().all(|range| 1 <= range.0 && range.0 <= range.1 && range.1 <= MAX_SEQ)
                 && ranges.windows(2).all(|pair| pair[0].1 < pair[1].0 - 1)
         };
         if ranges.values().all(compact) {

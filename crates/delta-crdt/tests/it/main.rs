@@ -6,6 +6,7 @@ mod api;
 mod decoders;
 mod frozen;
 mod many;
+mod memory;
 mod replication;
 mod storage;
 mod support;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{self, Net, sent};
-use delta_crdt::{Change, Config, LastWriter, Message, Now, Output, Replica, ReplicaId, Warning};
+use delta_crdt::{Change, Config, Contender, LastWriter, Message, Now, Output, Replica, ReplicaId, Warning};
 
 #[test]
 fn a_put_is_seen_at_once_here_and_after_one_push_there() {
@@ -235,14 +235,12 @@ fn a_congested_neighbour_is_not_pushed_to_and_pulls_later() {
 }
 
 #[test]
-fn a_removal_wins_where_the_policy_says_so() {
-    let policy = |a: &delta_crdt::Sibling<'_, u64>, b: &delta_crdt::Sibling<'_, u64>| {
-        a.value.is_none().cmp(&b.value.is_none())
-    };
+fn a_value_beats_a_removal_that_does_not_know_of_it_also_where_that_was_collected_here_and_not_there() {
+    // The lowest value wins, which no clock has a say in.
+    let policy = |a: &Contender<'_, u64>, b: &Contender<'_, u64>| b.value.cmp(a.value);
     let now = support::START;
     let ids = [ReplicaId::new(1, 1), ReplicaId::new(2, 1)];
     let mut replicas = ids.map(|id| Replica::<u64, u64, _>::new(id, Config::default(), policy));
-    replicas[0].put(now, 1, 1);
     let exchange = |replicas: &mut [Replica<u64, u64, _>; 2]| {
         while let Some((from, output)) =
             (0..2).find_map(|i| replicas[i].poll_output().map(|output| (i, output)))
@@ -252,16 +250,31 @@ fn a_removal_wins_where_the_policy_says_so() {
             }
         }
     };
-    replicas[0].peer_up(now, ids[1]);
-    replicas[1].peer_up(now, ids[0]);
+    for (replica, other) in replicas.iter_mut().zip([1, 0]) {
+        replica.set_members([ids[other]]);
+        replica.peer_up(now, ids[other]);
+    }
+    replicas[0].put(now, 1, 1);
+    replicas[0].flush(now);
     exchange(&mut replicas);
-    assert_eq!(replicas[1].get(&1), Some(&1));
-    replicas[0].remove(now, &1);
-    replicas[1].put(now, 1, 2);
+    // Each changes the key, not knowing of the other; the removal comes last by the clock.
+    replicas[1].put(now, 1, 7);
+    replicas[1].put(now, 2, 5);
+    let later = Now { unix_ms: now.unix_ms + 3_600_000, ..now };
+    replicas[0].remove(later, &1);
+    replicas[0].put(later, 2, 6);
     replicas.iter_mut().for_each(|replica| replica.flush(now));
     exchange(&mut replicas);
-    assert_eq!((replicas[0].get(&1), replicas[1].get(&1)), (None, None));
-    let _ = LastWriter;
+    for replica in &replicas {
+        assert_eq!((replica.get(&1), replica.get(&2)), (Some(&7), Some(&5)));
+    }
+    // The removal is collected by one of them alone, and the key written anew there.
+    let due = replicas[0].poll_timeout().expect("a look at the tombstone");
+    replicas[0].handle_timeout(Now { monotonic: due, ..later });
+    replicas[0].put(later, 1, 9);
+    replicas.iter_mut().for_each(|replica| replica.flush(now));
+    exchange(&mut replicas);
+    assert_eq!((replicas[0].get(&1), replicas[1].get(&1)), (Some(&9), Some(&9)));
 }
 
 #[test]

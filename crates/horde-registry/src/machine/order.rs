@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use delta_crdt::{Sibling, Winner};
+use delta_crdt::{Contender, Winner};
 use serde::{Deserialize, Serialize};
 
 use super::Entry;
@@ -47,13 +47,8 @@ impl Order {
 }
 
 impl Winner<Arc<Entry>> for Order {
-    fn compare(&self, a: &Sibling<'_, Arc<Entry>>, b: &Sibling<'_, Arc<Entry>>) -> Ordering {
-        match (a.value, b.value) {
-            (Some(a), Some(b)) => Order::compare(*self, a, b),
-            (Some(_), None) => Ordering::Greater,
-            (None, Some(_)) => Ordering::Less,
-            (None, None) => Ordering::Equal,
-        }
+    fn compare(&self, a: &Contender<'_, Arc<Entry>>, b: &Contender<'_, Arc<Entry>>) -> Ordering {
+        Order::compare(*self, a.value, b.value)
     }
 }
 

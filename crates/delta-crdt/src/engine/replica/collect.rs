@@ -5,13 +5,14 @@ use alloc::vec::Vec;
 
 use super::Replica;
 use crate::engine::peer::Vector;
-use crate::engine::shard::{Context, winning};
+use crate::engine::shard::{Context, Shard, winning};
 use crate::{Key, Now, Warning, Winner};
 
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Sees to it that tombstones are looked at in time.
     pub(super) fn note_tombstones(&mut self, now: Now) {
         let limit = self.config.max_tombstones;
+        self.shards.iter_mut().for_each(Shard::forget_stale_tombs);
         if self.shards.iter().any(|shard| shard.dead > limit + limit / 8) {
             self.collect_due = Some(now.monotonic);
         } else if self.collect_due.is_none() && self.shards.iter().any(|shard| shard.dead > 0) {

@@ -136,7 +136,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         let received = incoming.fragments.len() as u32;
         if incoming.is_complete() {
             self.finish(now, place);
-        } else if received - incoming.credited >= self.config.session_window / 2 {
+        } else if received > incoming.credited {
+            // One for each: how many the server sends before it wants to hear is its own setting.
             incoming.credited = received;
             self.send(from, Body::Credit(Credit { shard, answer, received }));
         }

@@ -8,6 +8,7 @@ use super::Replica;
 use crate::engine::park::Write;
 use crate::engine::shard::{Context, Offered};
 use crate::engine::store::Found;
+use crate::id::MAX_SEQ;
 use crate::message::{Batch, Body, Op};
 use crate::{Change, Key, Message, Now, Output, ReplicaId, Stamp, Warning, Winner};
 
@@ -103,7 +104,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     fn receive_op(&mut self, now: Now, arrival: &mut Arrival<K, V>, op: Op<K, V>, found: Found) -> bool {
         let (from, origin) = (arrival.from, arrival.numbers[0]);
         let mut obs = op.obs;
-        let mut sound = op.seq > 0;
+        let mut sound = (1..=MAX_SEQ).contains(&op.seq);
         for dot in obs.as_mut_slice() {
             match arrival.numbers.get(dot.0 as usize) {
                 Some(&number) => dot.0 = number,

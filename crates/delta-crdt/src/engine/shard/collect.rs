@@ -2,14 +2,16 @@
 
 use alloc::vec::Vec;
 
-use super::{Context, Shard, Tomb, winning};
+use super::{Context, Shard, Tomb};
 use crate::engine::rules::Rule;
 use crate::{Key, Winner};
 
+/// How many stale entries the list of tombstones may have beyond as many as there are tombstones.
+const STALE_TOMBS: usize = 1_024;
+
 impl<K: Key, V: Clone> Shard<K, V> {
-    /// Drops the tombstones that `stable` covers, and the oldest above `limit`. Returns how many it dropped before their time.
-    ///
-    /// A tombstone that wins over a living sibling (by a policy of the user's) stays: without it that sibling would show.
+    /// Drops the tombstones that `stable` covers, and the oldest above `limit`, and gives back the room of many. Returns how many it
+    /// dropped before their time.
     pub(crate) fn collect<W: Winner<V>>(
         &mut self,
         cx: &Context<'_, W>,
@@ -24,7 +26,7 @@ impl<K: Key, V: Clone> Shard<K, V> {
             let Tomb { origin, seq, mark } = tomb;
             let Some((slot, _)) = self.store.locate(mark, (origin, seq)) else { continue };
             let is_stable = seq <= stable(origin) || !cx.rules.hold(Rule::Stability);
-            if (!is_stable && excess == 0) || self.hides_a_value(cx, slot) {
+            if !is_stable && excess == 0 {
                 kept.push(tomb);
                 continue;
             }
@@ -37,12 +39,17 @@ impl<K: Key, V: Clone> Shard<K, V> {
             self.rewrite(cx, slot, |sib| sib.dot() == (origin, seq), Vec::new(), &mut Vec::new());
         }
         self.tombs = kept;
+        self.store.shrink();
         early
     }
 
-    fn hides_a_value<W: Winner<V>>(&self, cx: &Context<'_, W>, slot: u32) -> bool {
-        let sibs = self.store.sibs(slot);
-        sibs.iter().any(|sib| sib.value.is_some()) && winning(cx, sibs).is_some_and(|sib| sib.value.is_none())
+    /// Forgets where tombstones were whose keys were written since, once these are the most. Of a key that is removed and put again
+    /// and again nothing else would.
+    pub(crate) fn forget_stale_tombs(&mut self) {
+        if self.tombs.len() > 2 * self.dead + STALE_TOMBS {
+            let store = &self.store;
+            self.tombs.retain(|tomb| store.locate(tomb.mark, (tomb.origin, tomb.seq)).is_some());
+        }
     }
 
     /// True if a pull with this vector is below a floor: a gap would leave removed keys alive (R8).

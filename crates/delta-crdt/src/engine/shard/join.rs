@@ -8,6 +8,7 @@ use super::{Context, Entry, Shard};
 use crate::engine::few::Few;
 use crate::engine::rules::Rule;
 use crate::engine::store::{Found, Sib, Sibs, mark};
+use crate::id::MAX_SEQ;
 use crate::{Change, Key, Winner};
 
 /// Keys looked up ahead: their cache lines fit a small cache.
@@ -80,8 +81,8 @@ impl<K, V> Joined<K, V> {
         self.covered.get(dot.0 as usize).is_some_and(|&seq| dot.1 <= seq)
     }
 
-    /// False if it brings a dot that its own vector does not cover, or one dot twice, or if a floor is above the vector: nobody
-    /// can be in such a state.
+    /// False if it brings a dot that its own vector does not cover, or one dot twice, or if a floor is above the vector, or a number
+    /// that nobody comes to: nobody can be in such a state.
     pub(crate) fn is_sound(&self) -> bool {
         let dots_are = if self.runs.are_mixed {
             let dots = self.entries().flat_map(|entry| entry.1.as_slice()).map(Sib::dot);
@@ -92,7 +93,10 @@ impl<K, V> Joined<K, V> {
         } else {
             self.runs.runs.iter().all(|&(origin, first, last)| first > 0 && self.covers((origin, last)))
         };
-        dots_are && self.floors.iter().all(|(&origin, &floor)| floor == 0 || self.covers((origin, floor)))
+        let numbers_are = self.vector.values().all(|&seq| seq <= MAX_SEQ);
+        dots_are
+            && numbers_are
+            && self.floors.iter().all(|(&origin, &floor)| floor == 0 || self.covers((origin, floor)))
     }
 }
 

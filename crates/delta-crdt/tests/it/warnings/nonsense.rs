@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use delta_crdt::{Config, Dot, Message, Output, ReplicaId, Warning, decode};
 
-use super::{A, B, ForgedOp, ForgedPull, Map, forged, forged_pull, forged_push, replica, sent};
+use super::{A, B, ForgedOp, ForgedPull, Map, forged, forged_pull, forged_push, kinds, replica, sent};
 use crate::support::{START, outputs, warnings};
 
 /// A replica with some history, a neighbour B, and a session with it under way; the session's number.
@@ -37,6 +37,7 @@ fn messages_that_make_no_sense_are_ignored_and_change_nothing() {
     };
     let bad: Vec<(&str, Message<u64, u64>)> = vec![
         ("a push of nobody", forged(0, 0, (Vec::<ReplicaId>::new(), 0_u64, none))),
+        ("a write that nobody comes to", forged_push(&[B], &[(1 << 63, 0, 9, Some(9), vec![])])),
         ("a write of number 0", forged_push(&[B], &[(0, 0, 9, Some(9), vec![])])),
         ("a push that replaces writes of nobody", forged_push(&[B], &[(1, 0, 9, Some(9), vec![(1, 1)])])),
         ("a status of a shard that is none", status(1, 0)),
@@ -62,6 +63,8 @@ fn sessions_that_show_a_state_that_nobody_can_be_in_are_refused_whole() {
     let one = |seq| vec![(0_u32, seq, 0_i64, Some(7_u64))];
     let vector: Vector = vec![(0, 2)];
     let bad: Vec<(&str, Entries, Vector, Vector)> = vec![
+        ("a write that nobody comes to", vec![(9, one(1 << 63))], vec![(0, 1 << 63)], vec![]),
+        ("the last of all numbers", vec![(9, one(u64::MAX))], vec![(0, u64::MAX)], vec![]),
         ("a write beyond the vector", vec![(9, one(3))], vector.clone(), vec![]),
         ("one write under two keys", vec![(8, one(1)), (9, one(1))], vector.clone(), vec![]),
         ("a write of number 0", vec![(9, one(0))], vector.clone(), vec![]),
@@ -78,6 +81,7 @@ fn sessions_that_show_a_state_that_nobody_can_be_in_are_refused_whole() {
             B,
             forged(4, 0, (0_u16, session, 1_u64, 0_u32, 0_u64, vec![(B, 0_u64)], entries)),
         );
+        assert_eq!(kinds(&sent(&mut ours, B)), ["credit"]);
         // Shard, session, answer, fragments, whole, audit, origins, vector, floors.
         let commit = (0_u16, session, 1_u64, 1_u32, false, false, vec![B], vector, floors);
         ours.receive(START, B, forged(5, 0, commit));

@@ -81,6 +81,26 @@ fn a_pull_beyond_the_sessions_that_may_be_served_waits_for_its_turn() {
 }
 
 #[test]
+fn a_session_ends_whatever_windows_the_two_are_set_to() {
+    for (serving, pulling) in [(2, u32::MAX), (1, 32), (u32::MAX, 1), (3, 0), (0, 7)] {
+        let config = Config { max_fragment_keys: 1, session_window: serving, ..Config::default() };
+        let mut server = replica(A, config);
+        server.merge(START, (0..20).map(|key| (key, key)));
+        let mut puller = replica(B, Config { session_window: pulling, ..Config::default() });
+        server.peer_up(START, B);
+        loop {
+            let messages = sent(&mut server, B);
+            if messages.is_empty() {
+                break;
+            }
+            messages.into_iter().for_each(|message| puller.receive(START, A, message));
+            sent(&mut puller, A).into_iter().for_each(|message| server.receive(START, B, message));
+        }
+        assert_eq!(puller.len(), 20, "{serving} and {pulling}");
+    }
+}
+
+#[test]
 fn who_falls_silent_in_a_session_keeps_the_others_waiting_no_longer_than_its_timeout() {
     let mut server = slow_server(1);
     server.receive(START, B, forged_pull(0, &[(0, 1, false, vec![])]));
