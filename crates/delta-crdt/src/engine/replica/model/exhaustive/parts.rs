@@ -238,7 +238,7 @@ impl Parts {
     }
 
     fn session(&mut self, (a, b): (usize, usize), session: Session) -> u32 {
-        let mut print = format!("{a}{b}{}{:?}", session.is_begun(), session.incoming.fragments);
+        let mut print = format!("{a}{b}{:?}{:?}", session.outgoing, session.incoming.fragments);
         // Read only with that rule switched off.
         if session.is_asked() || self.broken == Some(Rule::VectorAtCommit) {
             print += &format!("{:?}", session.incoming.asked_at);
