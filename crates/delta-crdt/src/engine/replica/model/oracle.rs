@@ -1,11 +1,11 @@
 //! The specification: a graph of writes, each with those it replaces.
 //!
 //! A key holds the writes that no other known write replaces. It shows the one with the highest stamp among those that put a
-//! value. Known is what some replica covers at the end: what only a replica without storage knew is gone with it.
+//! value. Known is what some replica covers: what only a replica without storage knew is gone with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Change, Dot, Replica, Stamp};
+use crate::{Change, Dot, Replica, ReplicaId, Stamp};
 
 /// A write's name: numbers count per shard.
 pub(super) type Name = (usize, Dot);
@@ -23,39 +23,79 @@ pub(super) struct Oracle {
     pub(super) events: BTreeMap<Name, Event>,
 }
 
+/// What a replica must hold.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct State {
+    /// The values of each key, by the writes that put them.
+    pub(super) values: BTreeMap<u64, BTreeMap<Dot, (Stamp, u64)>>,
+    /// The removals that stand. Their tombstones may be gone, as they are dropped in time.
+    pub(super) removals: BTreeMap<Name, u64>,
+}
+
+impl State {
+    /// What each key shows.
+    pub(super) fn shown(&self) -> BTreeMap<u64, u64> {
+        let winner = |(&key, values): (&u64, &BTreeMap<Dot, (Stamp, u64)>)| {
+            let best = values.iter().max_by_key(|(dot, value)| (value.0, **dot))?;
+            Some((key, best.1.1))
+        };
+        self.values.iter().filter_map(winner).collect()
+    }
+}
+
 impl Oracle {
-    /// The values that each key holds, by the writes that put them.
-    pub(super) fn held(&self, known: impl Fn(&Name) -> bool) -> BTreeMap<u64, BTreeSet<Dot>> {
-        let known: BTreeMap<_, _> = self.events.iter().filter(|event| known(event.0)).collect();
-        let replaced: BTreeSet<_> = known.values().flat_map(|event| &event.replaces).collect();
-        let mut held: BTreeMap<u64, BTreeSet<Dot>> = BTreeMap::new();
-        for (name, event) in known {
-            if event.value.is_some() && !replaced.contains(name) {
-                held.entry(event.key).or_default().insert(name.1);
+    /// Adds a write, if it is one: named as no other, of a key whose writes it replaces, and stamped above all of them.
+    pub(super) fn add(&mut self, name: Name, event: Event) -> Result<(), String> {
+        for replaced in &event.replaces {
+            let Some(old) = self.events.get(replaced) else {
+                return Err(format!("{name:?} replaces {replaced:?}, which nobody wrote"));
+            };
+            if old.key != event.key || old.stamp >= event.stamp {
+                return Err(format!("{name:?}, {event:?}, replaces {replaced:?}, {old:?}"));
             }
         }
-        held
+        match self.events.insert(name, event) {
+            None => Ok(()),
+            Some(first) => Err(format!("{name:?} names two writes: {first:?} too")),
+        }
     }
 
-    /// What each key shows, given what it holds.
-    pub(super) fn shown(
-        &self,
-        held: &BTreeMap<u64, BTreeSet<Dot>>,
-        shard: impl Fn(u64) -> usize,
-    ) -> BTreeMap<u64, u64> {
-        let winner = |(&key, dots): (&u64, &BTreeSet<Dot>)| {
-            let events = dots.iter().filter_map(|dot| Some((*dot, self.events.get(&(shard(key), *dot))?)));
-            let best = events.max_by_key(|(dot, event)| (event.stamp, *dot))?;
-            Some((key, best.1.value?))
-        };
-        held.iter().filter_map(winner).collect()
+    /// The known writes that no known write replaces.
+    fn standing(&self, known: impl Fn(&Name) -> bool) -> impl Iterator<Item = (&Name, &Event)> {
+        let known: BTreeMap<_, _> = self.events.iter().filter(|event| known(event.0)).collect();
+        let replaced: BTreeSet<_> = known.values().flat_map(|event| &event.replaces).collect();
+        known.into_iter().filter(move |event| !replaced.contains(event.0))
     }
+
+    /// The values that each key holds, by the writes that put them.
+    pub(super) fn held(&self, known: impl Fn(&Name) -> bool) -> BTreeMap<u64, BTreeSet<Dot>> {
+        let values = self.state(known).values.into_iter();
+        values.map(|(key, values)| (key, values.into_keys().collect())).collect()
+    }
+
+    /// What a replica holds that knows these writes.
+    pub(super) fn state(&self, known: impl Fn(&Name) -> bool) -> State {
+        let mut state = State::default();
+        for (&name, event) in self.standing(known) {
+            match event.value {
+                Some(value) => {
+                    state.values.entry(event.key).or_default().insert(name.1, (event.stamp, value));
+                }
+                None => _ = state.removals.insert(name, event.key),
+            }
+        }
+        state
+    }
+}
+
+/// How many writes of a life a replica knows.
+pub(super) fn covered(replica: &Replica<u64, u64>, shard: usize, life: ReplicaId) -> u64 {
+    replica.origins.number(life).map_or(0, |number| replica.shards[shard].covered(number))
 }
 
 /// Whether a replica knows a write.
 pub(super) fn covers(replica: &Replica<u64, u64>, name: &Name) -> bool {
-    let number = replica.origins.number(name.1.origin);
-    number.is_some_and(|number| replica.shards[name.0].covers((number, name.1.seq)))
+    name.1.seq <= covered(replica, name.0, name.1.origin)
 }
 
 /// Does to a subscriber's copy what a change says.

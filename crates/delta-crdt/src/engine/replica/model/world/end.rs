@@ -1,10 +1,10 @@
 //! How a history ends: the network becomes kind, and every replica is compared with the specification.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::oracle::{Name, covers};
-use super::World;
+use super::super::oracle::{Name, State, covered, covers};
+use super::{Node, World};
 use crate::Key;
 
 impl World {
@@ -18,6 +18,9 @@ impl World {
                     self.up(a, b);
                 }
             }
+        }
+        while !self.untold.is_empty() {
+            self.tell_late();
         }
         self.calm(Self::is_equal);
     }
@@ -59,33 +62,69 @@ impl World {
         if !self.is_equal() {
             return Err("the vectors did not become equal in 20 s".into());
         }
+        self.judge_losses()?;
+        let state = self.state(0);
+        (0..self.nodes.len()).try_for_each(|i| self.compare_with(i, &state))
+    }
+
+    /// What must not be lost is known.
+    fn judge_losses(&self) -> Result<(), String> {
         let first = &self.nodes[0].replica;
         let known = |name: &Name| covers(first, name);
-        if let Some(lost) = self.durable.iter().find(|name| !known(name)) {
-            return Err(format!("{lost:?} was durable and is lost"));
+        if self.shape.storage.loses_nothing()
+            && let Some(lost) = self.oracle.events.keys().find(|name| !known(name))
+        {
+            return Err(format!("{lost:?} is lost, though nothing may be"));
         }
-        let held = self.oracle.held(known);
-        let shown = self.oracle.shown(&held, |key| first.place(key.stable_hash()));
-        for node in &self.nodes {
-            let (replica, id) = (&node.replica, node.replica.id());
-            replica.check_invariants();
-            let mut ours: BTreeMap<u64, BTreeSet<_>> = BTreeMap::new();
-            for key in 0..self.keys {
-                let live = replica.siblings(&key).filter(|sibling| sibling.value.is_some());
-                let dots: BTreeSet<_> = live.map(|sibling| sibling.dot).collect();
-                if !dots.is_empty() {
-                    ours.insert(key, dots);
+        for (what, firsts) in [("durable", &self.durable), ("known all the time", &self.kept)] {
+            let lost = firsts.iter().find(|((shard, life), count)| covered(first, *shard, *life) < **count);
+            if let Some(lost) = lost {
+                return Err(format!("{lost:?} were {what}, and are lost"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a replica must hold, given the writes that it knows.
+    fn state(&self, i: usize) -> State {
+        let replica = &self.nodes[i].replica;
+        self.oracle.state(|name| covers(replica, name))
+    }
+
+    /// Compares one replica with the specification, at any time.
+    pub(super) fn compare(&self, i: usize) -> Result<(), String> {
+        self.compare_with(i, &self.state(i))
+    }
+
+    fn compare_with(&self, i: usize, state: &State) -> Result<(), String> {
+        let Node { replica, mirror, .. } = &self.nodes[i];
+        let id = replica.id();
+        replica.check_invariants();
+        let mut ours = BTreeMap::new();
+        for key in 0..self.keys {
+            let shard = replica.place(key.stable_hash());
+            let mut values = BTreeMap::new();
+            for sibling in replica.siblings(&key) {
+                let name = (shard, sibling.dot);
+                match sibling.value {
+                    Some(&value) => _ = values.insert(sibling.dot, (sibling.stamp, value)),
+                    None if state.removals.get(&name) == Some(&key) => {}
+                    None => return Err(format!("{id:?} has a tombstone {name:?} of no removal that stands")),
                 }
             }
-            if ours != held {
-                return Err(format!("{id:?} holds {ours:?} instead of {held:?}"));
+            if !values.is_empty() {
+                ours.insert(key, values);
             }
-            if replica.to_map() != shown {
-                return Err(format!("{id:?} shows {:?} instead of {shown:?}", replica.to_map()));
-            }
-            if node.mirror != shown {
-                return Err(format!("{id:?} told subscribers {:?} instead of {shown:?}", node.mirror));
-            }
+        }
+        if ours != state.values {
+            return Err(format!("{id:?} holds {ours:?} instead of {:?}", state.values));
+        }
+        let shown = state.shown();
+        if replica.to_map() != shown {
+            return Err(format!("{id:?} shows {:?} instead of {shown:?}", replica.to_map()));
+        }
+        if *mirror != shown {
+            return Err(format!("{id:?} told subscribers {mirror:?} instead of {shown:?}"));
         }
         Ok(())
     }
