@@ -74,14 +74,10 @@ where
     K: Ord + serde::Deserialize<'de>,
     V: Lattice + serde::Deserialize<'de>,
 {
-    /// A key at its bottom is refused: one state has one form.
+    /// A key at its bottom is refused, and so are keys that do not rise: one state has one form.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let values = BTreeMap::<K, V>::deserialize(deserializer)?;
-        let bottom = V::default();
-        match values.values().any(|value| *value == bottom) {
-            true => Err(serde::de::Error::custom("a key at its bottom")),
-            false => Ok(Self(values)),
-        }
+        let refuse = |value: &V| (*value == V::default()).then_some("a key at its bottom");
+        super::ordered::map(deserializer, refuse).map(Self)
     }
 }
 

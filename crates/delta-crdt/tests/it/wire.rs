@@ -1,5 +1,6 @@
 //! The wire form: frozen, and hard against bad bytes.
 
+mod order;
 mod samples;
 
 use std::collections::BTreeMap;
