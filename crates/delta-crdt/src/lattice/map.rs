@@ -183,8 +183,7 @@ impl<K: Clone + Ord, C: Embed> ORMap<K, C> {
         let mut value = self.value(self.0.store.get(&key));
         let delta = change(&mut value);
         let Causal { store, context } = delta.as_causal().clone();
-        let store = if store.is_empty() { DotMap::default() } else { DotMap::of(key, store) };
-        let delta = Self(Causal { store, context });
+        let delta = Self(Causal { store: DotMap::of(key, store), context });
         self.0.join(&delta.0);
         delta
     }

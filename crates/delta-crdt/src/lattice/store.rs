@@ -169,10 +169,16 @@ impl<V: Clone + PartialEq> DotStore for DotFun<V> {
 pub struct DotMap<K, S>(pub(crate) BTreeMap<K, S>);
 
 impl<K: Ord, S> DotMap<K, S> {
-    /// One key and its store.
+    /// One key and its store; the empty map if the store is empty.
     #[must_use]
-    pub fn of(key: K, store: S) -> Self {
-        Self(BTreeMap::from([(key, store)]))
+    pub fn of(key: K, store: S) -> Self
+    where
+        S: DotStore,
+    {
+        match store.is_empty() {
+            true => Self::default(),
+            false => Self(BTreeMap::from([(key, store)])),
+        }
     }
 
     /// The store of `key`.
