@@ -310,6 +310,10 @@ fn what_takes_few_bytes_costs_its_size_in_memory() {
             spends("writes of removals", writes, &[1, 0, 7, 0, 0]);
             spends("writes that replace two", writes, &[1, 0, 7, 0, 2, 0, 1, 0, 2]);
         }
+        // A key that takes no bytes is the smallest item of all.
+        let bytes = [fragment, &[count], &vec![0; count.into()]].concat();
+        let (decode, limit) = (message::<(), Large>, of_message::<(), Large>());
+        assert!(spends_within_reason("units without siblings", &bytes, decode, limit));
         // Rising keys, each with one write of its own, and a context that knows them all.
         let rising = |item: fn(u8) -> Vec<u8>| {
             let context = [1, 1, 1, 1, 1, count];
