@@ -4,12 +4,13 @@
 //! values are 32 bytes; one shard, one core, its CPU time. Replicas have one neighbour, so that a local write pays for its push.
 //! The peer is `crdts`: a `Map` of `MVReg`, the nearest it has. Beside what looks keys up stands `hashbrown`: the standard
 //! library's hash map with the same hash, which replicates nothing: the floor. Reads copy the value once, as callers do. Random
-//! keys are the same 200,000 (or 100,000) in every run. Figures of microseconds and less count runs that had their core to
-//! themselves ([`crate::quiet`]); of texts whatever came.
+//! keys are the same 200,000 (or 100,000) in every run. Of timed figures those runs count that had their core to themselves
+//! ([`crate::quiet`]), the peers' too; of texts whatever came.
 
 mod peer;
 mod plain;
 mod value;
+mod view;
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -26,7 +27,9 @@ const START: Now = Now { monotonic: Duration::ZERO, unix_ms: 1_700_000_000_000 }
 const MILLION: u64 = 1_000_000;
 
 /// Keys of the suite, by number.
-pub trait Numbered: Key + serde::Serialize + serde::de::DeserializeOwned + std::hash::Hash {
+pub trait Numbered:
+    Key + serde::Serialize + serde::de::DeserializeOwned + std::hash::Hash + Send + Sync
+{
     /// What its names end in.
     const SUFFIX: &'static str;
     /// Bytes of a key.
@@ -86,7 +89,7 @@ fn suite<K: Numbered>(options: &Options) {
     let runs = if options.quick { 3 } else { 11 };
     let mut core = Core::new(Duration::from_secs(match (K::AIMS, options.quick) {
         (false, _) => 0,
-        (true, true) => 5,
+        (true, true) => 1,
         (true, false) => 30,
     }));
     let figure = |text: &str, unit, runs: Runs, (must, stretch): (f64, Option<f64>)| {
@@ -101,7 +104,7 @@ fn suite<K: Numbered>(options: &Options) {
     let mut bare = plain::filled::<K>(100_000);
     let mut small = peer::filled::<K>(100_000);
     figure("put_100k", "ns", core.repeat(runs, put_100k::<K>()), (250.0, Some(120.0)))
-        .peer("crdts", repeat(runs, || peer::put(&mut small, 100_000)))
+        .peer("crdts", core.repeat(runs, || peer::put(&mut small, 100_000)))
         .peer("hashbrown", core.repeat(runs, || plain::put(&mut bare, 100_000)))
         .print(options);
     drop(bare);
@@ -120,13 +123,14 @@ fn suite<K: Numbered>(options: &Options) {
     time_each(&keys, get);
     time_each(&pinned, get_bare);
     figure("get_1m", "ns", core.repeat(runs, || time_each(next.of(&keys), get)), (60.0, Some(30.0)))
-        .peer("crdts", repeat(runs, || time_each(&keys, |key| peer::get(&big, key))))
+        .peer("crdts", core.repeat(runs, || time_each(next.of(&keys), |key| peer::get(&big, key))))
         .peer("hashbrown", core.repeat(runs, || time_each(next.of(&pinned), get_bare)))
         .print(options);
-    drop((full, bare));
+    drop(bare);
+    view::run(full, &keys, runs, &mut core, options);
 
-    figure("merge_1m", "ms", repeat(runs.min(5), merge::<K>).into(), (1_000.0, Some(400.0)))
-        .peer("crdts", repeat(1, || peer::merge(&big)))
+    figure("merge_1m", "ms", core.repeat(runs.min(5), merge::<K>), (1_000.0, Some(400.0)))
+        .peer("crdts", core.repeat(runs.min(5), || peer::merge(&big)))
         .print(options);
     drop(big);
 
@@ -139,7 +143,11 @@ fn suite<K: Numbered>(options: &Options) {
         bytes.push(sent as f64 / (100 * (K::BYTES + 32)) as f64);
         us
     });
-    figure("diff_100_in_1m", "us", diffs, (20.0, None)).print(options);
+    let mut behind = small.clone();
+    figure("diff_100_in_1m", "us", diffs, (20.0, None))
+        .peer("crdts_100k", core.repeat(runs, || peer::difference(&mut small, &mut behind, 100_000)))
+        .print(options);
+    drop((small, behind));
     figure("diff_100_in_1m_bytes", "x payload", bytes.into(), (1.2, None)).print(options);
     figure("status_bytes", "B", vec![status_bytes(&mut a)].into(), (24.0, None)).print(options);
     drop((a, b));
@@ -148,10 +156,6 @@ fn suite<K: Numbered>(options: &Options) {
     figure("bytes_per_key", "B", vec![heap].into(), (64.0, Some(40.0)))
         .peer("crdts", vec![heap_bytes(|| peer::filled::<K>(100_000)) / 1e5 - (K::BYTES + 32) as f64])
         .print(options);
-}
-
-fn repeat(runs: usize, mut work: impl FnMut() -> f64) -> Vec<f64> {
-    (0..=runs).map(|_| work()).skip(1).collect()
 }
 
 /// What a run reads: each time the next quarter, so that it is short and finds in the caches what a run over all of them would find.

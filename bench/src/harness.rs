@@ -54,7 +54,8 @@ pub struct Figure {
     must: Option<f64>,
     stretch: Option<f64>,
     disturbed: Option<Disturbed>,
-    peers: Vec<(String, f64)>,
+    /// Name, median, and whether nearly all of its runs shared their core.
+    peers: Vec<(String, f64, bool)>,
 }
 
 impl Figure {
@@ -102,7 +103,9 @@ impl Figure {
 
     /// A peer's runs, of the same minute.
     pub fn peer(mut self, name: impl Into<String>, runs: impl Into<Runs>) -> Self {
-        self.peers.push((name.into(), spread(&runs.into().counted).1));
+        let Runs { counted, disturbed } = runs.into();
+        let shared = disturbed.is_some_and(|disturbed| disturbed.counted);
+        self.peers.push((name.into(), spread(&counted).1, shared));
         self
     }
 
@@ -114,7 +117,7 @@ impl Figure {
         if options.json {
             let number = |value: Option<f64>| value.map_or("null".to_owned(), |value| value.to_string());
             let peers: Vec<String> =
-                self.peers.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+                self.peers.iter().map(|(name, value, _)| format!("\"{name}\":{value}")).collect();
             let disturbed = self.disturbed.as_ref().map_or(String::new(), |disturbed| {
                 let (runs, counted) = (disturbed.runs.len(), disturbed.counted);
                 let median = number((runs > 0).then(|| spread(&disturbed.runs).1));
@@ -141,8 +144,9 @@ impl Figure {
             let met = if self.higher { median >= must } else { median <= must };
             line += &format!("   must {} {}", short(must), if met { "met" } else { "NOT MET" });
         }
-        for (peer, value) in &self.peers {
-            line += &format!("   {peer} {}", short(*value));
+        for (peer, value, shared) in &self.peers {
+            let where_from = if *shared { " (shared core)" } else { "" };
+            line += &format!("   {peer} {}{where_from}", short(*value));
         }
         if let Some(Disturbed { runs, counted }) =
             self.disturbed.as_ref().filter(|some| !some.runs.is_empty())

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 /// What to measure, and how to print it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Suites to run: crdt, ring, transport, process, cluster, registry, supervisor. All when none is named.
+    /// Suites to run: crdt, ring, transport, process. All when none is named.
     suites: Vec<String>,
     /// Finish each suite within a minute.
     #[arg(long)]

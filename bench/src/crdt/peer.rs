@@ -51,3 +51,17 @@ pub fn merge<K: Numbered>(full: &Peer<K>) -> f64 {
     black_box(&map);
     start.elapsed().as_secs_f64() * 1e3
 }
+
+/// Microseconds to bring over 100 writes of random keys. It has no deltas: the other takes in the whole state, of which a copy is there.
+pub fn difference<K: Numbered>(from: &mut Peer<K>, to: &mut Peer<K>, keys: u64) -> f64 {
+    let mut places = Places::new();
+    for i in 0..100 {
+        write(from, K::number(places.below(keys)), Value::number(i));
+    }
+    let copy = from.clone();
+    let start = ThreadTime::now();
+    to.merge(copy);
+    let taken = start.elapsed().as_secs_f64() * 1e6;
+    assert_eq!(to.read_ctx().add_clock, from.read_ctx().add_clock);
+    taken
+}

@@ -5,6 +5,8 @@ mod context;
 mod counter;
 mod flag;
 mod map;
+#[cfg(feature = "serde")]
+mod ordered;
 mod register;
 mod set;
 mod store;

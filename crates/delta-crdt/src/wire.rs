@@ -93,11 +93,17 @@ impl Flavor for End<'_> {
     }
 }
 
-/// Reads what [`encode`] wrote. Never panics, and never allocates more than a small multiple of the input.
+/// Reads what [`encode`] wrote. Never panics, and allocates at most a fixed number of bytes for each byte of input.
 ///
-/// What an input promises and does not hold costs nothing; what it holds takes its size in memory, however few bytes it takes in the
-/// input. So large values are better kept behind a pointer, and a set of keys that take no bytes at all, such as `()`, is not for
-/// bytes from strangers: as many as are promised are there.
+/// With `k` and `v` for the sizes in memory (`size_of`) of keys, or elements, and of values, that number is 2 × (64 + k + v) for a
+/// [`Message`] or [`Record`](crate::Record), and 6 × (48 + k + v) for a type of the lattice layer. What keys and values allocate for
+/// themselves comes on top. What an input promises and does not hold costs at most 128 bytes for each byte that is left of it. What it
+/// holds takes its size in memory however few bytes it takes in the input, and a removal takes the room of a value: so keep values
+/// that are large where they lie, such as arrays, behind a pointer.
+///
+/// Sets and maps must rise, as [`encode`] writes them, so that each state has one form: of elements and keys that take no bytes, such as
+/// `()`, only one is read, whatever number is promised. Lists that keys and values bring along are serde's: one of `()` is as long as it
+/// says, so do not let strangers send such.
 ///
 /// # Errors
 /// [`DecodeError`] says what is wrong with the bytes.
@@ -139,7 +145,8 @@ impl<K: Serialize, V: Serialize> Message<K, V> {
 }
 
 impl<K: DeserializeOwned, V: DeserializeOwned> Message<K, V> {
-    /// Reads the wire form. Never panics, and never allocates more than a small multiple of `bytes`; see [`decode`](crate::decode).
+    /// Reads the wire form. Never panics, and allocates at most 2 × (64 + `size_of::<K>()` + `size_of::<V>()`) bytes for each byte of
+    /// input, beside what keys and values allocate for themselves: see [`decode`](crate::decode).
     ///
     /// # Errors
     /// [`DecodeError`] says what is wrong with the bytes.

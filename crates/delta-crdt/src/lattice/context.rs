@@ -192,19 +192,15 @@ impl serde::Serialize for CausalContext {
 
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for CausalContext {
-    /// Ranges that are not in compact form are refused: one set of dots has one form. So are numbers that no replica lives to
-    /// write (from 2^63), so that no state from outside makes the next write overflow.
+    /// Replicas that do not rise and ranges that are not in compact form are refused: one set of dots has one form. So are numbers
+    /// that no replica lives to write (from 2^63), so that no state from outside makes the next write overflow.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let ranges = BTreeMap::<ReplicaId, Vec<(u64, u64)>>::deserialize(deserializer)?;
-        let compact = |ranges: &Vec<(u64, u64)>| {
-            !ranges.is_empty()
+        let refuse = |ranges: &Vec<(u64, u64)>| {
+            let compact = !ranges.is_empty()
                 && ranges.iter().all(|range| 1 <= range.0 && range.0 <= range.1 && range.1 <= MAX_SEQ)
-                && ranges.windows(2).all(|pair| pair[0].1 < pair[1].0 - 1)
+                && ranges.windows(2).all(|pair| pair[0].1 < pair[1].0 - 1);
+            (!compact).then_some("ranges of dots are not in compact form, or beyond all numbers")
         };
-        if ranges.values().all(compact) {
-            Ok(Self { ranges })
-        } else {
-            Err(serde::de::Error::custom("ranges of dots are not in compact form, or beyond all numbers"))
-        }
+        super::ordered::map(deserializer, refuse).map(|ranges| Self { ranges })
     }
 }

@@ -51,13 +51,10 @@ impl GCounter {
 
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for GCounter {
-    /// A total of zero is refused: one state has one form.
+    /// A total of zero is refused, and so are replicas that do not rise: one state has one form.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let totals = BTreeMap::<ReplicaId, u64>::deserialize(deserializer)?;
-        match totals.values().any(|&total| total == 0) {
-            true => Err(serde::de::Error::custom("a replica that counted nothing")),
-            false => Ok(Self(totals)),
-        }
+        let refuse = |total: &u64| (*total == 0).then_some("a replica that counted nothing");
+        super::ordered::map(deserializer, refuse).map(Self)
     }
 }
 

@@ -74,14 +74,10 @@ where
     K: Ord + serde::Deserialize<'de>,
     V: Lattice + serde::Deserialize<'de>,
 {
-    /// A key at its bottom is refused: one state has one form.
+    /// A key at its bottom is refused, and so are keys that do not rise: one state has one form.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let values = BTreeMap::<K, V>::deserialize(deserializer)?;
-        let bottom = V::default();
-        match values.values().any(|value| *value == bottom) {
-            true => Err(serde::de::Error::custom("a key at its bottom")),
-            false => Ok(Self(values)),
-        }
+        let refuse = |value: &V| (*value == V::default()).then_some("a key at its bottom");
+        super::ordered::map(deserializer, refuse).map(Self)
     }
 }
 
@@ -187,8 +183,7 @@ impl<K: Clone + Ord, C: Embed> ORMap<K, C> {
         let mut value = self.value(self.0.store.get(&key));
         let delta = change(&mut value);
         let Causal { store, context } = delta.as_causal().clone();
-        let store = if store.is_empty() { DotMap::default() } else { DotMap::of(key, store) };
-        let delta = Self(Causal { store, context });
+        let delta = Self(Causal { store: DotMap::of(key, store), context });
         self.0.join(&delta.0);
         delta
     }

@@ -23,7 +23,9 @@ use crate::ReplicaId;
     feature = "serde",
     serde(bound(serialize = "T: serde::Serialize", deserialize = "T: Ord + serde::Deserialize<'de>"))
 )]
-pub struct GSet<T>(BTreeSet<T>);
+pub struct GSet<T>(
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "super::ordered::set"))] BTreeSet<T>,
+);
 
 impl<T> Default for GSet<T> {
     fn default() -> Self {

@@ -50,7 +50,9 @@ pub trait DotStore: Clone + Default + PartialEq {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct DotSet(pub(crate) BTreeSet<Dot>);
+pub struct DotSet(
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "super::ordered::set"))] pub(crate) BTreeSet<Dot>,
+);
 
 impl DotSet {
     /// The set of one dot.
@@ -95,7 +97,7 @@ impl DotStore for DotSet {
 /// assert_eq!(both.store().iter().collect::<Vec<_>>(), [(here, &"tea"), (there, &"coffee")]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct DotFun<V>(pub(crate) BTreeMap<Dot, V>);
 
 impl<V> DotFun<V> {
@@ -114,6 +116,14 @@ impl<V> DotFun<V> {
 impl<V> Default for DotFun<V> {
     fn default() -> Self {
         Self(BTreeMap::new())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de, V: serde::Deserialize<'de>> serde::Deserialize<'de> for DotFun<V> {
+    /// Dots that do not rise are refused: one state has one form.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::ordered::map(deserializer, |_| None).map(Self)
     }
 }
 
@@ -159,10 +169,16 @@ impl<V: Clone + PartialEq> DotStore for DotFun<V> {
 pub struct DotMap<K, S>(pub(crate) BTreeMap<K, S>);
 
 impl<K: Ord, S> DotMap<K, S> {
-    /// One key and its store.
+    /// One key and its store; the empty map if the store is empty.
     #[must_use]
-    pub fn of(key: K, store: S) -> Self {
-        Self(BTreeMap::from([(key, store)]))
+    pub fn of(key: K, store: S) -> Self
+    where
+        S: DotStore,
+    {
+        match store.is_empty() {
+            true => Self::default(),
+            false => Self(BTreeMap::from([(key, store)])),
+        }
     }
 
     /// The store of `key`.
@@ -183,13 +199,10 @@ where
     K: Ord + serde::Deserialize<'de>,
     S: DotStore + serde::Deserialize<'de>,
 {
-    /// A key without dots is refused: one state has one form.
+    /// A key without dots is refused, and so are keys that do not rise: one state has one form.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stores = BTreeMap::<K, S>::deserialize(deserializer)?;
-        match stores.values().any(DotStore::is_empty) {
-            true => Err(serde::de::Error::custom("a key without dots")),
-            false => Ok(Self(stores)),
-        }
+        super::ordered::map(deserializer, |store: &S| store.is_empty().then_some("a key without dots"))
+            .map(Self)
     }
 }
 

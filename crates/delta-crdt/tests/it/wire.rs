@@ -1,77 +1,17 @@
 //! The wire form: frozen, and hard against bad bytes.
 
+mod order;
+mod samples;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use delta_crdt::{Config, DecodeError, LastWriter, Message, Now, Output, Replica, ReplicaId};
+use delta_crdt::{DecodeError, Replica, ReplicaId};
 use proptest::prelude::*;
 
-use crate::support::START;
-
-type Text = Message<String, u64>;
-
-fn fresh(node: u64) -> Replica<String, u64> {
-    Replica::new(
-        ReplicaId::new(node, 3),
-        Config { session_window: 2, max_fragment_keys: 2, ..Config::default() },
-        LastWriter,
-    )
-}
-
-/// One message of each kind, from a fixed history.
-pub(crate) fn samples() -> BTreeMap<&'static str, Text> {
-    let (mut a, mut b) = (fresh(1), fresh(2));
-    let mut samples = BTreeMap::new();
-    let later = Now { monotonic: Duration::from_secs(2), unix_ms: START.unix_ms + 2_000 };
-    for number in 0..6_u64 {
-        a.put(START, format!("key-{number}"), number);
-    }
-    a.put(START, "key-1".into(), 11);
-    a.remove(later, &"key-2".into());
-    a.peer_up(later, b.id());
-    b.peer_up(later, a.id());
-    samples.insert("ask", Text::decode(&[1, 0, 2]).expect("the shortest message"));
-    samples.insert("ask links", Text::decode(&[1, 0, 9]).expect("as short"));
-    let mut many = Replica::new(a.id(), Config { max_told: 0, ..Config::default() }, LastWriter);
-    many.peer_up(later, b.id());
-    if let Some(Output::Send { message, .. }) = many.poll_output() {
-        samples.insert("status of many", message);
-    }
-    let mut step = 0;
-    loop {
-        step += 1;
-        if step == 20 {
-            a.put(later, "key-0".into(), 99);
-            b.remove(later, &"key-3".into());
-        }
-        a.flush(later);
-        b.flush(later);
-        let outputs = (a.poll_output(), b.poll_output());
-        if outputs == (None, None) && step > 20 {
-            break;
-        }
-        for (output, from_a) in [(outputs.0, true), (outputs.1, false)] {
-            if let Some(Output::Send { message, .. }) = output {
-                samples.insert(message.kind(), message.clone());
-                let (from, to) = if from_a { (a.id(), &mut b) } else { (b.id(), &mut a) };
-                to.receive(later, from, message);
-            }
-        }
-    }
-    a.catch_up(later, b.id());
-    while let Some(output) = a.poll_output() {
-        if let Output::Send { message, .. } = output {
-            samples.insert(message.kind(), message.clone());
-            b.receive(later, a.id(), message);
-        }
-    }
-    while let Some(output) = b.poll_output() {
-        if let Output::Send { message, .. } = output {
-            samples.insert(message.kind(), message);
-        }
-    }
-    samples
-}
+use crate::support::{START, later, sends};
+pub(crate) use samples::samples;
+use samples::{Text, fresh};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -103,6 +43,60 @@ fn other_versions_cut_messages_and_long_messages_are_refused() {
             assert!(Text::decode(&bytes[..end]).is_err(), "cut at {end}");
         }
     }
+}
+
+#[test]
+fn only_the_parts_of_sessions_are_bulk() {
+    for (name, message) in samples() {
+        assert_eq!(message.is_bulk(), name.contains("fragment") || name.contains("commit"), "{name}");
+    }
+}
+
+#[test]
+fn what_is_said_to_be_as_long_is_as_long() {
+    let samples = samples();
+    let mut pairs = BTreeMap::new();
+    for (name, one) in &samples {
+        for (other, two) in &samples {
+            let alike = one.is_as_long_as(two);
+            assert_eq!(alike, two.is_as_long_as(one), "{name} and {other}");
+            assert!(!alike || one.encode().len() == two.encode().len(), "{name} and {other}");
+            pairs.insert((*name, *other), alike);
+        }
+    }
+    // Of the samples with themselves: writes that are shared, and a status with a hash alone.
+    let alike: Vec<_> = pairs.iter().filter(|pair| *pair.1).map(|pair| *pair.0).collect();
+    assert_eq!(alike, [("op", "op"), ("status of many", "status of many")]);
+}
+
+#[test]
+fn a_push_to_several_neighbours_is_as_long_to_each_and_so_are_idle_statuses() {
+    let neighbours = [2, 3].map(|node| ReplicaId::new(node, 3));
+    let mut one = fresh(1);
+    neighbours.iter().for_each(|id| one.peer_up(START, *id));
+    sends(&mut one);
+    one.put(START, "key".into(), 1);
+    one.flush(START);
+    let first = sends(&mut one);
+    one.put(START, "key".into(), 1);
+    one.flush(START);
+    let second = sends(&mut one);
+    assert!(first[0].1.is_as_long_as(&first[1].1) && first[0].1 == first[1].1);
+    // Not the same in memory: nothing is known of their lengths.
+    assert!(!first[0].1.is_as_long_as(&second[0].1));
+    let again = Text::decode(&first[0].1.encode()).expect("a message");
+    assert!(!again.is_as_long_as(&first[0].1) && again == first[0].1);
+
+    let mut idle = Vec::new();
+    for second in 1..5 {
+        one.handle_timeout(later(START, Duration::from_secs(second)));
+        idle = sends(&mut one);
+    }
+    assert_eq!(idle.len(), 2);
+    assert!(idle[0].1.is_as_long_as(&idle[1].1) && idle[0].1.kind() == "status");
+    assert_eq!(idle[0].1.encode().len(), idle[1].1.encode().len());
+    // Beside one with the hash of the neighbours, which takes eight bytes more.
+    assert!(!idle[0].1.is_as_long_as(&samples()["status of many"]));
 }
 
 /// A replica in the middle of everything: it has keys, a neighbour, and a session under way.
@@ -168,14 +162,23 @@ const FROZEN: &[(&str, &str)] = &[
     ("ask", "010002"),
     ("ask links", "010009"),
     ("commit", "0100050082a32d0103000001010301000800"),
+    ("commit of an audit", "0100050082010101010101010301000100"),
     ("credit", "010006000103"),
     (
         "fragment",
         "0100040082a32d0102848080c0d6fcf3c5010101030502056b65792d34010000000104056b65792d35010001020105",
     ),
+    (
+        "fragment with a tombstone and with siblings",
+        "0100040082a32d0200818080c0d6fcf3c501020103020203010204676f6e65010000000004626f74680200010201ac020100feffbf3e01f0a204",
+    ),
     ("op", "01000002020301038180c0fed6fcf3c501010100056b65792d3300010104"),
     ("pull", "01000300010082a32d0000"),
+    ("pull of a replica that holds something", "0100030201030203010083a32d000200020103"),
+    ("pull of an audit", "0100030101030100820101010001"),
     ("question", "01000701"),
     ("status", "010001ca64dd95b30850397dd084febea50f7e00000101030100da1b60f5217b48a0159398b8ea361e93010008"),
     ("status of many", "010001ea2eaba4f166a09cea2eaba4f166a09c0102721ac86bd9bb20a40000"),
+    ("status with neighbours", "010001f19167c6e4ec6d8b0d29981c1cdff5910001020203ac02030000"),
+    ("whole commit with floors", "0100050083a32d02010100020103020302000201030200020103"),
 ];

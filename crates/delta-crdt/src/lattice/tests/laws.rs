@@ -86,7 +86,7 @@ fn obeys_the_laws<T: Subject>(steps: &Steps) {
     assert_eq!(full.joined(&groups[0]), group, "deltas that come again change nothing");
 }
 
-fn three_states_obey<T: Subject>([x, y, z]: &[T; 3]) {
+fn three_states_obey<T: Decompose + std::fmt::Debug>([x, y, z]: &[T; 3]) {
     let [x, y, z] = [x.clone(), y.clone(), z.clone()];
     let xy = x.clone().joined(&y);
     assert_eq!(xy, y.clone().joined(&x), "commutative");
@@ -114,6 +114,31 @@ fn three_states_obey<T: Subject>([x, y, z]: &[T; 3]) {
     assert_eq!(delta, optimal, "the delta is the one that decomposition gives");
     assert_eq!(x.delta(&x), T::default(), "nothing is missing to a state itself");
     assert_eq!(x.delta(&T::default()), x, "all is missing to the bottom");
+}
+
+#[test]
+fn a_key_with_an_empty_store_is_no_key() {
+    type Nested = DotMap<u8, DotMap<u8, DotSet>>;
+    assert_eq!(DotMap::of(5, DotSet::default()), DotMap::default());
+    assert_eq!(Nested::of(5, DotMap::of(6, DotSet::default())), Nested::default());
+    assert_eq!(DotMap::of(5, DotFun::<u8>::default()), DotMap::default());
+    let dots = [1, 2].map(|seq| Dot::new(ReplicaId::new(1, 1), seq));
+    let state = |store, known: &[Dot]| Causal::new(store, known.iter().copied().collect());
+    // Nothing; a key that holds nothing any more; that key with a write.
+    let states = [
+        state(Nested::of(5, DotMap::default()), &[]),
+        state(Nested::of(5, DotMap::of(6, DotSet::default())), &dots[..1]),
+        state(Nested::of(5, DotMap::of(6, DotSet::of(dots[1]))), &[]),
+    ];
+    three_states_obey(&states);
+    let [nothing, gone, there] = &states;
+    assert_eq!(*nothing, Causal::default());
+    assert!(gone.store().is_empty() && gone.store().get(&5).is_none());
+    assert!(gone.clone().joined(there).store().get(&5).is_some());
+    #[cfg(feature = "serde")]
+    for whole in &states {
+        assert_eq!(crate::decode(&crate::encode(whole)).as_ref(), Ok(whole), "it is refused");
+    }
 }
 
 #[cfg(feature = "serde")]
