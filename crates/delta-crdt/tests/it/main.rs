@@ -4,6 +4,7 @@ mod abort;
 mod api;
 #[expect(unreachable_pub, reason = "the fuzz package has this file too, where these functions are public")]
 mod decoders;
+mod extremes;
 mod frozen;
 mod many;
 mod replication;

@@ -12,7 +12,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Sees to it that tombstones are looked at in time.
     pub(super) fn note_tombstones(&mut self, now: Now) {
         let limit = self.config.max_tombstones;
-        if self.shards.iter().any(|shard| shard.dead > limit + limit / 8) {
+        if self.shards.iter().any(|shard| shard.dead > limit.saturating_add(limit / 8)) {
             self.collect_due = Some(now.monotonic);
         } else if self.collect_due.is_none() && self.shards.iter().any(|shard| shard.dead > 0) {
             self.collect_due = Some(now.monotonic + self.config.status_interval);
