@@ -11,5 +11,6 @@ mod replication;
 mod storage;
 mod support;
 mod topology;
+mod visitors;
 mod warnings;
 mod wire;
