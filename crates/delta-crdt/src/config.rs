@@ -11,6 +11,8 @@ use core::time::Duration;
 pub struct Config {
     /// Parts that are synchronised one by one; rounded up to a power of two, at most 32,768. Default 1; 16 suits a million keys.
     /// Part of the map's identity: replicas with different counts refuse each other ([`Warning::Shards`](crate::Warning)).
+    /// Each costs 32 bytes for every peer heard of, whether that one said anything of it or not: 16 shards and 100 peers are 50 KiB,
+    /// the most of both, 32,768 and 4,096, are 4 GiB.
     pub shards: u16,
     /// How often each neighbour is told what is held, idle or not. Default 1 s; sane from 100 ms to 10 s; at least
     /// [`Config::SHORTEST`], at most [`Config::LONGEST`]. [`Duration::MAX`] is as good as never: a lost push is then noticed when a
@@ -37,7 +39,9 @@ pub struct Config {
     /// Fragments on their way to one puller before it must confirm. Default 32.
     pub session_window: u32,
     /// Sessions served at the same time. Default 64. Further pulls wait, one per peer and shard, and are served in the
-    /// order in which they came.
+    /// order in which they came. What a session brings is copied at once when it begins, as it must be of one state: up to so many
+    /// copies of a whole shard are in memory while their pullers are slow. A value that shares what it owns when cloned, such as an
+    /// [`Arc`](alloc::sync::Arc), is not copied.
     pub max_sessions: usize,
     /// Keys staged for one session, removed ones among them. Default 16,777,216. A session that brings more is given up with a
     /// [`Warning`](crate::Warning), nothing of it is applied, and it is tried again about once a `status_interval`: a shard must not
@@ -53,7 +57,9 @@ pub struct Config {
     /// [`Warning`](crate::Warning).
     pub max_origins: usize,
     /// Neighbours and others heard of at the same time. Default 4,096. Messages from further ones are refused, with a
-    /// [`Warning`](crate::Warning), until one of the others has been silent for ten status intervals. Who is made a neighbour is never refused.
+    /// [`Warning`](crate::Warning), until one of the others has been silent for ten status intervals. Who is made a neighbour
+    /// is never refused. Each takes 32 bytes for each of the `shards`, and more for each of which it told something that differs from
+    /// what is held here: lower this where shards are many and strangers can connect.
     pub max_peers: usize,
     /// Entries that changed, and neighbours, that a status lists unasked. Default 32. Of more it bears a hash alone, and who holds
     /// something else asks.
