@@ -31,6 +31,7 @@ use crate::{
     Config, Dot, Key, LastWriter, Message, Now, Output, ReplicaId, Sibling, Stamp, Stats, Warning, Winner,
 };
 
+use log::Numbering;
 use write::Pending;
 
 /// A replica of an add-wins map, and the machine that keeps it equal to the others.
@@ -102,6 +103,7 @@ pub struct Replica<K, V, W = LastWriter> {
     answers: u64,
     /// When an origin whose clock is ahead is reported again.
     ahead_warned: BTreeMap<u32, Duration>,
+    numbering: Numbering,
     outputs: VecDeque<Output<K, V>>,
     stats: Stats,
 }
@@ -139,6 +141,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             last_question: 0,
             answers: 0,
             ahead_warned: BTreeMap::new(),
+            numbering: Numbering::default(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
             config,

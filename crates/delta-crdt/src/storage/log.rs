@@ -10,7 +10,8 @@ use crate::key::hash_bytes;
 
 const HEADER: usize = 12;
 
-/// Appends a record to a byte log. Write the bytes to a file and sync it, and the record is durable.
+/// Appends a record to a byte log. Write the bytes to a file and sync it, and the record is durable. If that fails, cut the file
+/// back to what it was before, and write the same bytes again before any later ones.
 ///
 /// # Panics
 /// As [`encode`](crate::encode); and if one record takes 4 GiB.

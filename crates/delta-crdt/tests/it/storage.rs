@@ -6,4 +6,7 @@ mod disk;
 #[cfg(feature = "redb")]
 mod embedded;
 mod epochs;
+#[cfg(feature = "redb")]
+mod failures;
+mod holes;
 mod life;

@@ -13,7 +13,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     pub(super) fn note_tombstones(&mut self, now: Now) {
         let limit = self.config.max_tombstones;
         self.shards.iter_mut().for_each(Shard::forget_stale_tombs);
-        if self.shards.iter().any(|shard| shard.dead > limit + limit / 8) {
+        let above = limit.saturating_add(limit / 8);
+        if self.shards.iter().any(|shard| shard.dead > above) {
             self.collect_due = Some(now.monotonic);
         } else if self.collect_due.is_none() && self.shards.iter().any(|shard| shard.dead > 0) {
             self.collect_due = Some(now.monotonic + self.config.status_interval);

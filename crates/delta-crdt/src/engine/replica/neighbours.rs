@@ -1,6 +1,7 @@
 //! Who we exchange with, and who counts for stability.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Replica;
@@ -53,11 +54,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         self.links += 1;
         self.end_sessions(peer);
         self.serve_next(now);
-        if let Some(origin) = self.origins.number(peer) {
-            for shard in &mut self.shards {
-                shard.park.forget(origin);
-            }
-        }
+        self.forget_parked(peer);
         if self.members.as_ref().is_none_or(|members| !members.contains(&peer)) {
             self.peers.remove(&peer);
         }
@@ -119,25 +116,28 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         Some(peer)
     }
 
-    /// Forgets those that are neither neighbours nor members and have been silent for long.
+    /// Forgets those that are no neighbours and have been silent for long. Of a member stays what it is known to hold.
     pub(super) fn forget_visitors(&mut self, now: Now) {
         let patience = self.config.status_interval.saturating_mul(10);
-        let members = &self.members;
-        let gone: BTreeSet<_> = self
-            .peers
-            .iter()
-            .filter(|(id, peer)| {
-                !peer.neighbour
-                    && members.as_ref().is_none_or(|members| !members.contains(id))
-                    && now.monotonic > peer.heard_at + patience
-            })
-            .map(|entry| *entry.0)
-            .collect();
+        let is_gone = |peer: &Peer| !peer.neighbour && now.monotonic > peer.heard_at + patience;
+        let gone: Vec<_> = self.peers.iter().filter(|entry| is_gone(entry.1)).map(|entry| *entry.0).collect();
         for id in gone {
-            self.end_sessions(id);
-            self.peers.remove(&id);
+            self.forget_parked(id);
+            if self.members.as_ref().is_none_or(|members| !members.contains(&id)) {
+                self.end_sessions(id);
+                self.peers.remove(&id);
+            }
         }
         self.serve_next(now);
+    }
+
+    /// Drops what waits of `peer`'s own writes: it will not send what they wait for. If another holds them, its status says so.
+    fn forget_parked(&mut self, peer: ReplicaId) {
+        if let Some(origin) = self.origins.number(peer) {
+            for shard in &mut self.shards {
+                shard.park.forget(origin);
+            }
+        }
     }
 
     fn end_sessions(&mut self, peer: ReplicaId) {

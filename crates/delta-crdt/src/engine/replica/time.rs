@@ -77,8 +77,8 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         }
     }
 
-    /// R2: what still waits is pulled from who sent it, who has all that it waits for; once that peer is gone, from
-    /// another neighbour, as a session with nobody would keep all others from this shard.
+    /// R2: what still waits is pulled from who sent it, who has all that it waits for: a neighbour, or a visitor that was heard
+    /// of lately. Once that peer is gone, from another one, as a session with nobody would keep all others from this shard.
     fn pull_for_parked(&mut self, now: Now) {
         let due: Vec<(u16, ReplicaId)> = self
             .park_due
@@ -86,19 +86,31 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
             .filter(|entry| entry.1.0 <= now.monotonic)
             .map(|(&shard, due)| (shard, due.1))
             .collect();
+        // Without neighbours no round of statuses looks for those that fell silent.
+        if !due.is_empty() && self.neighbours == 0 {
+            self.forget_visitors(now);
+        }
         for (shard, from) in due {
             self.park_due.remove(&shard);
-            if self.shards[usize::from(shard)].park.is_empty() {
-                continue;
+            let Some(writer) = self.first_waited_for(shard) else { continue };
+            let heard = |id: &ReplicaId| self.peers.get(id);
+            let answers = |id: &ReplicaId| {
+                heard(id)
+                    .is_some_and(|peer| peer.neighbour || self.session_end(peer.heard_at) > now.monotonic)
+            };
+            let asked = [from, writer].into_iter().find(answers).or(self.neighbours().first().copied());
+            // Without a neighbour a silent visitor is asked until it is forgotten; then the next one says itself what it has.
+            let Some(asked) = asked.or(Some(writer).filter(|id| heard(id).is_some())) else { continue };
+            if !self.incoming.contains_key(&(asked, shard)) {
+                self.begin_pull(now, asked, shard, false);
             }
-            let is_neighbour = |id: &ReplicaId| self.peers.get(id).is_some_and(|peer| peer.neighbour);
-            let from = if is_neighbour(&from) { Some(from) } else { self.neighbours().first().copied() };
-            // Without a neighbour there is nobody to pull from: the next one says itself what it has.
-            let Some(from) = from else { continue };
-            if !self.incoming.contains_key(&(from, shard)) {
-                self.begin_pull(now, from, shard, false);
-            }
-            self.park_due.insert(shard, (now.monotonic + self.config.session_timeout, from));
+            self.park_due.insert(shard, (now.monotonic + self.config.session_timeout, writer));
         }
+    }
+
+    /// Who wrote the first of the writes that wait in a shard, and sent it.
+    fn first_waited_for(&self, shard: u16) -> Option<ReplicaId> {
+        let waits = self.shards[usize::from(shard)].park.head(0)?;
+        Some(self.origins.id(waits.origin))
     }
 }

@@ -142,7 +142,7 @@ impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
         if pending.ops.is_empty() {
             pending.begin(&self.origins, stamp);
         }
-        pending.bytes += weight(self.weigh, &key, value) + 8;
+        pending.bytes = pending.bytes.saturating_add(weight(self.weigh, &key, value)).saturating_add(8);
         // The own number is 0, and so is its place.
         for dot in obs.as_mut_slice().iter_mut().filter(|dot| dot.0 != 0) {
             dot.0 = pending.names.place(&self.origins, dot.0);

@@ -41,6 +41,8 @@ impl Deed {
 struct State {
     image: Vec<u8>,
     deeds: Vec<Deed>,
+    /// So many more deeds succeed, then one fails.
+    fails_after: Option<usize>,
 }
 
 /// A file in memory that keeps all that was done to it.
@@ -49,7 +51,7 @@ pub(super) struct Disk(Arc<Mutex<State>>);
 
 impl Disk {
     pub(super) fn with(image: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(State { image, deeds: Vec::new() })))
+        Self(Arc::new(Mutex::new(State { image, ..State::default() })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -60,6 +62,27 @@ impl Disk {
         let mut state = self.state();
         deed.play(&mut state.image);
         state.deeds.push(deed);
+    }
+
+    /// Lets the deed after the next so many fail, once. It is not done; what was written before a sync that fails stays.
+    pub(super) fn fail_after(&self, deeds: usize) {
+        self.state().fails_after = Some(deeds);
+    }
+
+    pub(super) fn is_yet_to_fail(&self) -> bool {
+        self.state().fails_after.is_some()
+    }
+
+    fn attempt(&self, deed: Deed) -> io::Result<()> {
+        let mut state = self.state();
+        let left = state.fails_after.take();
+        if left == Some(0) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.fails_after = left.map(|left| left - 1);
+        drop(state);
+        self.act(deed);
+        Ok(())
     }
 
     pub(super) fn deeds(&self) -> Vec<Deed> {
@@ -79,18 +102,15 @@ impl redb::StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.act(Deed::Length(len));
-        Ok(())
+        self.attempt(Deed::Length(len))
     }
 
     fn sync_data(&self, _eventual: bool) -> io::Result<()> {
-        self.act(Deed::Sync);
-        Ok(())
+        self.attempt(Deed::Sync)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.act(Deed::Write(offset, data.to_vec()));
-        Ok(())
+        self.attempt(Deed::Write(offset, data.to_vec()))
     }
 }
 

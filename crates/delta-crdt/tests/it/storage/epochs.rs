@@ -2,7 +2,7 @@
 
 use delta_crdt::{Config, LastWriter, RestoreError, append_frame, read_frames};
 
-use super::life::{Log, Map, config, held, id, life, restore};
+use super::life::{Life, Log, Map, config, held, id, life, restore};
 use crate::support::START;
 
 fn refusal(node: u64, epoch: u64, log: &Log) -> Option<RestoreError> {
@@ -68,6 +68,21 @@ fn a_start_with_other_shards_or_with_a_hole_is_refused() {
     let start = |config, records| Map::restore(START, id(1, 2), config, LastWriter, records).err();
     assert_eq!(start(Config::default(), records.clone()), Some(RestoreError::Shards));
     assert_eq!(start(config(), records[10..].to_vec()), Some(RestoreError::Damaged));
+}
+
+#[test]
+fn a_log_of_more_lives_than_may_be_known_says_so_and_starts_once_they_may() {
+    let Life { ours, steps, .. } = life();
+    let log: Log = steps.iter().flat_map(|step| step.records.iter().cloned()).collect();
+    for log in [log, ours.snapshot()] {
+        // Two lives that wrote, and the new one.
+        let start = |max_origins| {
+            Map::restore(START, id(1, 2), Config { max_origins, ..config() }, LastWriter, log.clone())
+        };
+        assert_eq!(start(2).err(), Some(RestoreError::TooMany));
+        assert!(RestoreError::TooMany.to_string().contains("max_origins"));
+        assert_eq!(start(3).map(|map| held(&map)), Ok(held(&ours)));
+    }
 }
 
 #[test]

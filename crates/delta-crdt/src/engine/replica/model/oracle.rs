@@ -67,12 +67,6 @@ impl Oracle {
         known.into_iter().filter(move |event| !replaced.contains(event.0))
     }
 
-    /// The values that each key holds, by the writes that put them.
-    pub(super) fn held(&self, known: impl Fn(&Name) -> bool) -> BTreeMap<u64, BTreeSet<Dot>> {
-        let values = self.state(known).values.into_iter();
-        values.map(|(key, values)| (key, values.into_keys().collect())).collect()
-    }
-
     /// What a replica holds that knows these writes.
     pub(super) fn state(&self, known: impl Fn(&Name) -> bool) -> State {
         let mut state = State::default();
