@@ -85,14 +85,19 @@ pub fn run(options: &Options) -> std::io::Result<()> {
     Ok(())
 }
 
-fn suite<K: Numbered>(options: &Options) {
-    // A merge takes a second or two, with what it needs.
-    let (runs, merges) = if options.quick { (3, 1) } else { (11, 5) };
-    let mut core = Core::new(Duration::from_secs(match (K::AIMS, options.quick) {
+/// How long to wait for undisturbed runs of one figure.
+fn patience<K: Numbered>(quick: bool) -> Duration {
+    Duration::from_secs(match (K::AIMS, quick) {
         (false, _) => 0,
         (true, true) => 1,
         (true, false) => 30,
-    }));
+    })
+}
+
+fn suite<K: Numbered>(options: &Options) {
+    // A merge takes a second or two, with what it needs.
+    let (runs, merges) = if options.quick { (3, 1) } else { (11, 5) };
+    let mut core = Core::new(patience::<K>(options.quick));
     let figure = |text: &str, unit, runs: Runs, (must, stretch): (f64, Option<f64>)| {
         let figure = Figure::new("crdt", format!("{text}{}", K::SUFFIX), unit, runs);
         match (K::AIMS, stretch) {
