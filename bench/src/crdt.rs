@@ -85,13 +85,19 @@ pub fn run(options: &Options) -> std::io::Result<()> {
     Ok(())
 }
 
-fn suite<K: Numbered>(options: &Options) {
-    let runs = if options.quick { 3 } else { 11 };
-    let mut core = Core::new(Duration::from_secs(match (K::AIMS, options.quick) {
+/// How long to wait for undisturbed runs of one figure.
+fn patience<K: Numbered>(quick: bool) -> Duration {
+    Duration::from_secs(match (K::AIMS, quick) {
         (false, _) => 0,
         (true, true) => 1,
         (true, false) => 30,
-    }));
+    })
+}
+
+fn suite<K: Numbered>(options: &Options) {
+    // A merge takes a second or two, with what it needs.
+    let (runs, merges) = if options.quick { (3, 1) } else { (11, 5) };
+    let mut core = Core::new(patience::<K>(options.quick));
     let figure = |text: &str, unit, runs: Runs, (must, stretch): (f64, Option<f64>)| {
         let figure = Figure::new("crdt", format!("{text}{}", K::SUFFIX), unit, runs);
         match (K::AIMS, stretch) {
@@ -129,8 +135,8 @@ fn suite<K: Numbered>(options: &Options) {
     drop(bare);
     view::run(full, &keys, runs, &mut core, options);
 
-    figure("merge_1m", "ms", core.repeat(runs.min(5), merge::<K>), (1_000.0, Some(400.0)))
-        .peer("crdts", core.repeat(runs.min(5), || peer::merge(&big)))
+    figure("merge_1m", "ms", core.repeat(merges, merge::<K>), (1_000.0, Some(400.0)))
+        .peer("crdts", core.repeat(merges, || peer::merge(&big)))
         .print(options);
     drop(big);
 
