@@ -129,7 +129,7 @@ fn simulate() -> Result<()> {
 }
 
 /// The replicated map optimised, for time, and with its embedded store, which no other test here turns on: 100,000 random
-/// histories, one of a million writes, all of the smallest case, each rule switched off, and a crash at every write of a database.
+/// histories, a million writes in five long ones, all of the smallest case, each rule switched off, and a crash at every write of a database.
 fn engine() -> Result<()> {
     cargo("test --locked --profile proof -p delta-crdt --all-features --lib --tests")
 }

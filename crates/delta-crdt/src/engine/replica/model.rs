@@ -91,7 +91,7 @@ noticed! {
     a_session_that_removes_nothing_is_noticed: JoinRemoves by history 3;
     a_session_that_brings_back_what_is_known_is_noticed: JoinKnows by history 4;
     a_vector_read_after_the_fragments_is_noticed: OneState by history 1;
-    a_vector_remembered_from_the_pull_is_noticed: VectorAtCommit by history 12;
+    a_vector_remembered_from_the_pull_is_noticed: VectorAtCommit by history 8;
     a_torn_session_that_is_applied_is_noticed: AbortAppliesNothing by history 13;
     a_put_that_does_not_name_the_tombstone_is_noticed: PutNamesTombstone by history 4;
     tombstones_dropped_before_their_time_are_noticed: Stability by history 22;
