@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::{Decompose, Lattice};
-use crate::id::MAX_SEQ;
 use crate::{Dot, ReplicaId};
 
 /// A set of dots: for each replica, the ranges of its write numbers that are known.
@@ -197,7 +196,9 @@ impl<'de> serde::Deserialize<'de> for CausalContext {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let refuse = |ranges: &Vec<(u64, u64)>| {
             let compact = !ranges.is_empty()
-                && ranges.iter().all(|range| 1 <= range.0 && range.0 <= range.1 && range.1 <= MAX_SEQ)
+                && ranges
+                    .iter()
+                    .all(|range| 1 <= range.0 && range.0 <= range.1 && range.1 <= crate::id::MAX_SEQ)
                 && ranges.windows(2).all(|pair| pair[0].1 < pair[1].0 - 1);
             (!compact).then_some("ranges of dots are not in compact form, or beyond all numbers")
         };
