@@ -79,7 +79,8 @@ impl Children {
         } else if match (same, start.ended) {
             (true, Some(_)) => record.is_over(),
             (true, None) => record.has_run(),
-            (false, _) => record.has_run() && record.stamp > start.asked,
+            (false, Some(_)) => false,
+            (false, None) => record.has_run() && record.stamp > start.asked,
         } {
             self.acknowledged.remove(id);
         }
