@@ -184,10 +184,12 @@ async fn a_peer_that_offers_tethers_without_end_makes_few_connections() {
 
 #[tokio::test]
 async fn silent_tcp_connections_keep_nobody_out_and_are_closed_in_time() {
-    let (one, two) = (node("one"), node("two"));
+    let authority = authority();
+    let (one, two) = (member_of(&authority, "one", "silent"), member_of(&authority, "two", "silent"));
+    let (_peer, at) = inside(&two, &authority).await;
     let mut silent_ones = Vec::new();
     for _ in 0..100 {
-        silent_ones.push(TcpStream::connect(two.local_addr()).await.unwrap());
+        silent_ones.push(TcpStream::connect(at).await.unwrap());
     }
     connect(&one, &two).await;
     let _echo = reverser(&*two, "echo");
