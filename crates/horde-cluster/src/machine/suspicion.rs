@@ -401,6 +401,7 @@ impl Membership {
     pub(crate) fn excuse_all(&mut self, late: Duration) {
         let (now, window) = (self.now, self.slow_window());
         let old = late >= self.config.suspect_after;
+        let soon = now + self.config.heartbeat;
         for link in self.links.values_mut() {
             link.heard = (link.heard + late).min(now);
         }
@@ -413,9 +414,10 @@ impl Membership {
                 *inquiry = Inquiry { owed, ..Inquiry::new(now, own, inquiry.hinted) };
                 continue;
             }
-            inquiry.answer_by += late;
+            // What came meanwhile is still to be read: a question that was due then is not over before that.
+            inquiry.answer_by = (inquiry.answer_by + late).max(soon);
             if let Own::Probing { until, .. } = &mut inquiry.own {
-                *until += late;
+                *until = (*until + late).max(soon);
             }
         }
     }

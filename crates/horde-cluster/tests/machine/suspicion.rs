@@ -283,3 +283,22 @@ fn connections_that_ended_while_this_node_stood_still_may_come_back_first() {
     bench.pass(ms(1000), &[&a]);
     assert_eq!((bench.status(&a), bench.status(&b)), (Some(MemberStatus::Up), Some(MemberStatus::Down)));
 }
+
+#[test]
+fn a_question_that_came_due_while_this_node_stood_still_is_not_over_before_it_has_listened() {
+    let (a, b) = (id("a", 1), id("b", 1));
+    let mut bench = Bench::with(&[&a, &b]);
+    bench.now += ms(6000);
+    for peer in [&a, &b] {
+        bench.input(Input::CrashHint { peer: peer.clone() });
+        bench.lost(peer);
+    }
+    // It would listen for 800 ms, and stands still again until half a second after that: what came meanwhile is read now.
+    bench.now += ms(1300);
+    bench.machine.handle_timeout(bench.now);
+    bench.collect();
+    assert!(bench.events.is_empty(), "{:?}", bench.events);
+    bench.up(&a);
+    bench.pass(ms(1500), &[&a]);
+    assert_eq!((bench.status(&a), bench.status(&b)), (Some(MemberStatus::Up), Some(MemberStatus::Down)));
+}
