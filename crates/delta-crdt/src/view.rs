@@ -34,7 +34,7 @@ use trie::{Child, Iter};
 /// - `apply` where clones share them: the nodes on the way are copied once, one per level with at most 16 references in each, and
 ///   the bucket with its keys and values. The next change on the same way finds them the view's own, until the next clone.
 ///   So a driver gives a clone away per batch and not per change, and values that are costly to clone belong in an `Arc`.
-/// - Memory: 12 bytes for each key beyond key and value where it was made at once, some 20 where keys came one by one. A clone
+/// - Memory: 12 bytes for each key beyond key and value where it was made at once, more where keys came one by one. A clone
 ///   keeps what was changed since it was made. Who drops the last clone of a node frees it, readers too.
 ///
 /// The source of the idea is the hash array mapped trie (Bagwell, 2001); that a child may stand for several places of its parent is from

@@ -199,7 +199,14 @@ impl Index {
 mod tests {
     use alloc::collections::BTreeMap;
 
+    use crate::engine::shard::Lane;
+
     use super::*;
+
+    #[test]
+    fn a_life_costs_152_bytes_in_each_shard_that_knows_of_it() {
+        assert_eq!(size_of::<Lane>(), 152);
+    }
 
     #[test]
     fn entries_come_back_in_order_across_jumps_and_compaction() {

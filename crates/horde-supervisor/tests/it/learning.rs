@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use delta_crdt::{Message, Now};
-use horde_process::{Pid, Shutdown};
+use horde_process::Pid;
 use horde_supervisor::machine::{Children, Effect, Host, Presence};
-use horde_supervisor::{ChildId, Options, Record, Restart, Spec};
+use horde_supervisor::{ChildId, Options, Record};
 use horde_transport::{NodeId, NodeName};
+
+use crate::pair::spec;
 
 type Sync = Message<ChildId, Arc<Record>>;
 
@@ -92,17 +94,8 @@ fn what_a_member_said_before_it_was_ready_does_not_count_though_it_arrives_after
     three.look(0, &[0]);
     assert!(three.ready.contains(&three.ids[0]));
     three.look(0, &[0]);
-    let spec = Spec {
-        kind: "k".to_owned(),
-        version: 1,
-        args: Vec::new(),
-        name: None,
-        restart: Restart::Permanent,
-        shutdown: Shutdown::default(),
-        pinned: false,
-    };
     let now = three.now();
-    three.machines[0].start(now, ChildId::from("x"), Arc::new(spec), Duration::from_secs(60));
+    three.machines[0].start(now, ChildId::from("x"), Arc::new(spec()), Duration::from_secs(60));
     three.work();
     assert!(three.machines[0].record(&"x".into()).is_some());
     // The second and the third meet before either has met the first, which goes ahead of both.

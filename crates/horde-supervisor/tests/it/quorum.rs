@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use delta_crdt::{Message, Now};
-use horde_process::{Pid, Shutdown};
+use horde_process::Pid;
 use horde_supervisor::machine::{Answer, Children, Effect, Host, Presence};
-use horde_supervisor::{
-    ChildId, Options, Quorum, Record, Redistribution, Request, Restart, Spec, StartError,
-};
+use horde_supervisor::{ChildId, Options, Quorum, Record, Redistribution, Request, StartError};
 use horde_transport::{NodeId, NodeName, RequestError};
+
+use crate::pair::spec;
 
 type Sync = Message<ChildId, Arc<Record>>;
 
@@ -243,18 +243,6 @@ impl Two {
 
 fn node(name: &str) -> NodeId {
     NodeId::new(NodeName::new(name).unwrap(), 1)
-}
-
-fn spec() -> Spec {
-    Spec {
-        kind: "k".to_owned(),
-        version: 1,
-        args: Vec::new(),
-        name: None,
-        restart: Restart::Permanent,
-        shutdown: Shutdown::default(),
-        pinned: false,
-    }
 }
 
 #[test]

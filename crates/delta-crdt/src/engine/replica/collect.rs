@@ -5,18 +5,21 @@ use alloc::vec::Vec;
 
 use super::Replica;
 use crate::engine::peer::Vector;
-use crate::engine::shard::{Context, Shard, winning};
+use crate::engine::shard::{Context, winning};
 use crate::{Key, Now, Warning, Winner};
 
 impl<K: Key, V: Clone, W: Winner<V>> Replica<K, V, W> {
     /// Sees to it that tombstones are looked at in time.
     pub(super) fn note_tombstones(&mut self, now: Now) {
         let limit = self.config.max_tombstones;
-        self.shards.iter_mut().for_each(Shard::forget_stale_tombs);
-        let above = limit.saturating_add(limit / 8);
-        if self.shards.iter().any(|shard| shard.dead > above) {
+        let mut most = 0;
+        for shard in &mut self.shards {
+            shard.forget_stale_tombs();
+            most = most.max(shard.dead);
+        }
+        if most > limit.saturating_add(limit / 8) {
             self.collect_due = Some(now.monotonic);
-        } else if self.collect_due.is_none() && self.shards.iter().any(|shard| shard.dead > 0) {
+        } else if self.collect_due.is_none() && most > 0 {
             self.collect_due = Some(now.monotonic + self.config.status_interval);
         }
     }
